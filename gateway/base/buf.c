@@ -1,0 +1,149 @@
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { BUF_FIRST_BYTES = 256 };
+
+void buf_init(struct buf *buf, size_t max)
+{
+    *buf = (struct buf){ .max = max };
+}
+
+void buf_fini(struct buf *buf)
+{
+    free(buf->data);
+    *buf = (struct buf){ .max = buf->max };
+}
+
+void buf_reset(struct buf *buf)
+{
+    buf->len = 0;
+}
+
+int buf_reserve(struct buf *buf, size_t more)
+{
+    if (more > buf->max || buf->len > buf->max - more)
+        return -1;
+    size_t need = buf->len + more;
+    if (need <= buf->cap)
+        return 0;
+    size_t cap = buf->cap > 0 ? buf->cap : BUF_FIRST_BYTES;
+    while (cap < need)
+        cap = cap > buf->max / 2 ? buf->max : cap * 2;
+    if (cap < need)
+        cap = need;
+    buf->data = mem_resize(buf->data, cap);
+    buf->cap = cap;
+    return 0;
+}
+
+int buf_append(struct buf *buf, const void *data, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if (buf_reserve(buf, len) < 0)
+        return -1;
+    memcpy(buf->data + buf->len, data, len);
+    buf->len += len;
+    return 0;
+}
+
+int buf_append_str(struct buf *buf, const char *text)
+{
+    return buf_append(buf, text, strlen(text));
+}
+
+int buf_append_byte(struct buf *buf, uint8_t byte)
+{
+    return buf_append(buf, &byte, 1);
+}
+
+int buf_append_format(struct buf *buf, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    assert(len >= 0);
+    if (buf_reserve(buf, (size_t)len + 1) < 0)
+        return -1;
+    va_start(args, format);
+    (void)vsnprintf((char *)buf->data + buf->len, (size_t)len + 1, format, args);
+    va_end(args);
+    buf->len += (size_t)len;
+    return 0;
+}
+
+size_t varint_size(uint64_t value)
+{
+    size_t size = 1;
+    while (value >= 0x80) {
+        value >>= 7;
+        size++;
+    }
+    return size;
+}
+
+size_t varint_put(uint8_t *out, uint64_t value)
+{
+    size_t size = 0;
+    while (value >= 0x80) {
+        out[size++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    out[size++] = (uint8_t)value;
+    return size;
+}
+
+size_t varint_get(const uint8_t *data, size_t len, uint64_t *value_r)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < len && i < 10; i++) {
+        value |= (uint64_t)(data[i] & 0x7F) << (7 * i);
+        if ((data[i] & 0x80) == 0) {
+            if (i == 9 && data[i] > 1)
+                return 0; /* more than 64 bits */
+            *value_r = value;
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+int buf_append_varint(struct buf *buf, uint64_t value)
+{
+    uint8_t bytes[10];
+    return buf_append(buf, bytes, varint_put(bytes, value));
+}
+
+void buf_consume(struct buf *buf, size_t len)
+{
+    assert(len <= buf->len);
+    if (len < buf->len)
+        memmove(buf->data, buf->data + len, buf->len - len);
+    buf->len -= len;
+}
+
+const char *buf_cstr(struct buf *buf)
+{
+    if (buf->len == buf->cap) {
+        buf->data = mem_resize(buf->data, buf->cap + 1);
+        buf->cap++;
+    }
+    buf->data[buf->len] = '\0';
+    return (const char *)buf->data;
+}
+
+uint8_t *buf_steal(struct buf *buf, size_t *len_r)
+{
+    uint8_t *data = buf->data;
+    *len_r = buf->len;
+    *buf = (struct buf){ .max = buf->max };
+    return data;
+}
