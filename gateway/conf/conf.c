@@ -1,0 +1,278 @@
+#include "conf/conf.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "conf/yaml.h"
+
+enum { CONF_KEYS_MAX = 128, CONF_NAME_BYTES = 64 };
+
+static const char item_prefix[] = "sources[].";
+
+static bool is_item_option(const struct conf_option *option)
+{
+    return strncmp(option->name, item_prefix, sizeof item_prefix - 1) == 0;
+}
+
+/* --- one value ---------------------------------------------------------------------------------
+ */
+
+static char **text_at(void *target, const struct conf_option *option)
+{
+    return (char **)(void *)((char *)target + option->offset);
+}
+
+static int set_int(void *target, const struct conf_option *option, const struct yaml_node *node,
+                   struct err *err)
+{
+    int64_t value;
+    if (node == NULL)
+        value = strtoll(option->fallback, NULL, 10);
+    else if (yaml_read_int(node, option->min, option->max, &value, err) < 0)
+        return -1;
+    memcpy((char *)target + option->offset, &value, sizeof value);
+    return 0;
+}
+
+static int set_bool(void *target, const struct conf_option *option, const struct yaml_node *node,
+                    struct err *err)
+{
+    bool value = option->fallback != NULL && strcmp(option->fallback, "true") == 0;
+    if (node != NULL && yaml_read_bool(node, &value, err) < 0)
+        return -1;
+    memcpy((char *)target + option->offset, &value, sizeof value);
+    return 0;
+}
+
+static bool is_choice(const char *choices, const char *text)
+{
+    size_t len = strlen(text);
+    for (const char *p = choices; *p != '\0';) {
+        size_t word = strcspn(p, " ");
+        if (word == len && strncmp(p, text, len) == 0)
+            return true;
+        p += word + (p[word] == ' ');
+    }
+    return false;
+}
+
+/* "127.0.0.1:8443" or "[::1]:8443". Names are refused: a listener must not wait for a resolver. */
+static bool is_address(const char *text)
+{
+    char host[64];
+    unsigned port;
+    int used = 0;
+    struct in6_addr parsed;
+    if (sscanf(text, "[%63[0-9a-fA-F:.]]:%5u%n", host, &port, &used) == 2)
+        return text[used] == '\0' && port <= 65535 && inet_pton(AF_INET6, host, &parsed) == 1;
+    if (sscanf(text, "%63[0-9.]:%5u%n", host, &port, &used) == 2)
+        return text[used] == '\0' && port <= 65535 && inet_pton(AF_INET, host, &parsed) == 1;
+    return false;
+}
+
+static int set_text(void *target, const struct conf_option *option, const struct yaml_node *node,
+                    struct err *err)
+{
+    if (node == NULL) {
+        *text_at(target, option) =
+            option->fallback[0] != '\0' ? mem_strdup(option->fallback) : NULL;
+        return 0;
+    }
+    if (yaml_expect(node, YAML_SCALAR, option->name, err) < 0)
+        return -1;
+    const char *text = yaml_text(node);
+    if (text[0] == '\0')
+        return yaml_error(node, err, "CONFIG_INVALID", "%s must not be empty", option->name);
+    if (option->type == CONF_STRING &&
+        (strlen(text) < (size_t)option->min || strlen(text) > (size_t)option->max))
+        return yaml_error(node, err, "CONFIG_INVALID", "%s must have %lld to %lld bytes",
+                          option->name, (long long)option->min, (long long)option->max);
+    if (option->type == CONF_ADDRESS && !is_address(text))
+        return yaml_error(node, err, "CONFIG_INVALID",
+                          "%s must be an IP address and a port, such as 127.0.0.1:8443",
+                          option->name);
+    if (option->type == CONF_CHOICE && !is_choice(option->choices, text))
+        return yaml_error(node, err, "CONFIG_INVALID", "%s must be one of: %s", option->name,
+                          option->choices);
+    *text_at(target, option) = mem_strdup(text);
+    return 0;
+}
+
+static int set_option(void *target, const struct conf_option *option,
+                      const struct yaml_node *parent, const struct yaml_node *node, struct err *err)
+{
+    if (node == NULL && option->fallback == NULL)
+        return yaml_error(parent, err, "CONFIG_INVALID", "%s is missing: %s", option->name,
+                          option->help);
+    switch (option->type) {
+    case CONF_INT:
+        return set_int(target, option, node, err);
+    case CONF_BOOL:
+        return set_bool(target, option, node, err);
+    case CONF_STRING:
+    case CONF_FILE:
+    case CONF_ADDRESS:
+    case CONF_CHOICE:
+        break;
+    }
+    return set_text(target, option, node, err);
+}
+
+/* --- the file -----------------------------------------------------------------------------------
+ */
+
+/* Keys that may stand under `prefix` ("" = the top): the first part of each option's rest. */
+static size_t keys_under(const char *prefix, char names[CONF_KEYS_MAX][CONF_NAME_BYTES],
+                         const char *keys[CONF_KEYS_MAX + 1])
+{
+    size_t count = 0;
+    size_t skip = strlen(prefix);
+    const struct conf_option *option;
+    for (size_t i = 0; (option = conf_option_at(i)) != NULL && count < CONF_KEYS_MAX; i++) {
+        if (strncmp(option->name, prefix, skip) != 0)
+            continue;
+        const char *rest = option->name + skip;
+        (void)snprintf(names[count], CONF_NAME_BYTES, "%.*s", (int)strcspn(rest, ".["), rest);
+        keys[count] = names[count];
+        count++;
+    }
+    keys[count] = NULL;
+    return count;
+}
+
+static int check_keys(const struct yaml_node *node, const char *prefix, struct err *err)
+{
+    char names[CONF_KEYS_MAX][CONF_NAME_BYTES];
+    const char *keys[CONF_KEYS_MAX + 1];
+    (void)keys_under(prefix, names, keys);
+    return yaml_check_keys(node, keys, err);
+}
+
+static int check_section_keys(const struct yaml_node *root, struct err *err)
+{
+    if (check_keys(root, "", err) < 0)
+        return -1;
+    for (size_t i = 0; i < yaml_count(root); i++) {
+        const struct yaml_node *value = yaml_value(root, i);
+        char prefix[CONF_NAME_BYTES + 2];
+        if (yaml_kind(value) != YAML_MAPPING)
+            continue;
+        (void)snprintf(prefix, sizeof prefix, "%.60s.", yaml_text(yaml_key(root, i)));
+        if (check_keys(value, prefix, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int load_main(struct conf *conf, const struct yaml_node *root, struct err *err)
+{
+    const struct conf_option *option;
+    for (size_t i = 0; (option = conf_option_at(i)) != NULL; i++) {
+        if (is_item_option(option))
+            continue;
+        const struct yaml_node *parent = root;
+        const char *name = option->name;
+        const char *dot = strchr(name, '.');
+        if (dot != NULL) {
+            char section[CONF_NAME_BYTES];
+            (void)snprintf(section, sizeof section, "%.*s", (int)(dot - name), name);
+            parent = yaml_get(root, section);
+            if (parent != NULL && yaml_expect(parent, YAML_MAPPING, section, err) < 0)
+                return -1;
+            name = dot + 1;
+        }
+        const struct yaml_node *node = parent != NULL ? yaml_get(parent, name) : NULL;
+        if (set_option(conf, option, parent != NULL ? parent : root, node, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int load_source(struct conf_source *source, const struct yaml_node *item, struct err *err)
+{
+    if (yaml_expect(item, YAML_MAPPING, "a source", err) < 0 ||
+        check_keys(item, item_prefix, err) < 0)
+        return -1;
+    const struct conf_option *option;
+    for (size_t i = 0; (option = conf_option_at(i)) != NULL; i++)
+        if (is_item_option(option) &&
+            set_option(source, option, item, yaml_get(item, option->name + sizeof item_prefix - 1),
+                       err) < 0)
+            return -1;
+    return 0;
+}
+
+static int load_sources(struct conf *conf, const struct yaml_node *root, struct err *err)
+{
+    const struct yaml_node *list = yaml_get(root, "sources");
+    if (list == NULL)
+        return yaml_error(root, err, "CONFIG_INVALID",
+                          "sources is missing: list the department databases");
+    if (yaml_expect(list, YAML_SEQUENCE, "sources", err) < 0)
+        return -1;
+    if (yaml_count(list) > CONF_SOURCES_MAX)
+        return yaml_error(list, err, "CONFIG_INVALID", "at most %d sources", CONF_SOURCES_MAX);
+    conf->sources = mem_array(yaml_count(list), sizeof *conf->sources);
+    for (size_t i = 0; i < yaml_count(list); i++) {
+        const struct yaml_node *item = yaml_item(list, i);
+        conf->source_count = i + 1;
+        if (load_source(&conf->sources[i], item, err) < 0)
+            return -1;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(conf->sources[j].name, conf->sources[i].name) == 0)
+                return yaml_error(item, err, "CONFIG_INVALID", "the source %s stands here twice",
+                                  conf->sources[i].name);
+    }
+    return 0;
+}
+
+struct conf *conf_load(const char *path, struct err *err)
+{
+    struct yaml *yaml = yaml_load(path, err);
+    if (yaml == NULL)
+        return NULL;
+    struct conf *conf = mem_zero(sizeof *conf);
+    const struct yaml_node *root = yaml_root(yaml);
+    int result = yaml_expect(root, YAML_MAPPING, "the configuration", err);
+    if (result == 0)
+        result = check_section_keys(root, err);
+    if (result == 0)
+        result = load_main(conf, root, err);
+    if (result == 0)
+        result = load_sources(conf, root, err);
+    yaml_free(&yaml);
+    if (result < 0)
+        conf_free(&conf);
+    return conf;
+}
+
+static void free_texts(void *target, bool items)
+{
+    const struct conf_option *option;
+    for (size_t i = 0; (option = conf_option_at(i)) != NULL; i++) {
+        if (is_item_option(option) != items || option->type == CONF_INT ||
+            option->type == CONF_BOOL)
+            continue;
+        char **text = text_at(target, option);
+        if (*text != NULL && option->secret)
+            explicit_bzero(*text, strlen(*text));
+        free(*text);
+    }
+}
+
+void conf_free(struct conf **conf_ref)
+{
+    struct conf *conf = *conf_ref;
+    if (conf == NULL)
+        return;
+    *conf_ref = NULL;
+    for (size_t i = 0; i < conf->source_count; i++)
+        free_texts(&conf->sources[i], true);
+    free(conf->sources);
+    free_texts(conf, false);
+    free(conf);
+}
