@@ -1,0 +1,245 @@
+/* Keeps agreements, departments and officers as the control database has them: poll, load, lease.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "authz/internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { POLL_DEADLINE_MS = AUTHZ_LEASE_MS };
+
+static const char epoch_sql[] = "SELECT n FROM control.agreement_epoch";
+static const char departments_sql[] = "SELECT name, disabled_at IS NOT NULL FROM control.department"
+                                      " WHERE epoch > $1::bigint";
+static const char officers_sql[] = "SELECT department || '/' || name, disabled_at IS NOT NULL"
+                                   " FROM control.officer WHERE epoch > $1::bigint";
+
+static void poll_now(void *arg);
+
+static void run(struct authz *authz, const char *text, bool with_epoch, db_done_fn done)
+{
+    char epoch[24];
+    (void)snprintf(epoch, sizeof epoch, "%lld", (long long)authz->epoch);
+    const char *params[] = { epoch };
+    struct db_sql sql = { .text = text, .param_count = with_epoch ? 1 : 0, .params = params };
+    authz->call =
+        db_call_start(authz->control, &sql,
+                      loop_now_us(authz->loop) + (int64_t)POLL_DEADLINE_MS * 1000, done, authz);
+}
+
+static void poll_failed(struct authz *authz, const struct err *err)
+{
+    log_error(LOG_WARN, NULL, "agreements_unreadable", err);
+    loop_timer_start(&authz->poll_timer, AUTHZ_POLL_MS);
+}
+
+/* --- the lease
+ * ---------------------------------------------------------------------------------------- */
+
+static void lease_expired(void *arg)
+{
+    struct authz *authz = arg;
+    authz->lease_lost = true;
+    log_event(LOG_ERROR, NULL, "lease_expired",
+              LOG_STR("effect", "no record leaves until the control database answers"));
+    authz->changed(authz->arg);
+}
+
+static void lease_renewed(struct authz *authz)
+{
+    authz->lease_until_us = authz->poll_sent_us + (int64_t)AUTHZ_LEASE_MS * 1000;
+    loop_timer_start_us(&authz->lease_timer, authz->lease_until_us - loop_now_us(authz->loop));
+    loop_timer_start(&authz->poll_timer, AUTHZ_POLL_MS);
+    bool tell = authz->lease_lost || authz->anything_changed;
+    if (authz->lease_lost)
+        log_event(LOG_INFO, NULL, "lease_renewed", LOG_INT("epoch", authz->epoch));
+    authz->lease_lost = false;
+    authz->anything_changed = false;
+    if (tell)
+        authz->changed(authz->arg);
+}
+
+/* --- loading
+ * ------------------------------------------------------------------------------------------- */
+
+static void set_member(struct strmap *map, struct db_value name, bool active)
+{
+    char *key = mem_strndup((const char *)name.data, name.len);
+    char *old = strmap_remove(map, key);
+    free(old);
+    if (active)
+        (void)strmap_set(map, key, key);
+    else
+        free(key);
+}
+
+static struct authz_dataset *dataset_of(struct authz *authz, const char *name)
+{
+    struct authz_dataset *dataset = strmap_get(&authz->datasets, name);
+    if (dataset == NULL) {
+        dataset = mem_zero(sizeof *dataset);
+        dataset->name = mem_strdup(name);
+        list_init(&dataset->grants);
+        (void)strmap_set(&authz->datasets, dataset->name, dataset);
+    }
+    return dataset;
+}
+
+/* Agreements never change but by revocation, so a known one only takes over that flag. */
+static void take_grant(struct authz *authz, const struct db_rows *rows, int row)
+{
+    struct authz_grant *fresh = authz_grant_new(authz, rows, row);
+    struct authz_grant *known = strmap_get(&authz->grants, fresh->id);
+    if (known != NULL) {
+        known->revoked = known->revoked || fresh->revoked;
+        authz_grant_unref(fresh);
+        return;
+    }
+    (void)strmap_set(&authz->grants, fresh->id, fresh);
+    list_append(&dataset_of(authz, fresh->dataset_name)->grants, &fresh->link);
+}
+
+static void on_agreements(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct authz *authz = arg;
+    authz->call = NULL;
+    if (err != NULL) {
+        poll_failed(authz, err);
+        return;
+    }
+    for (int i = 0; i < db_row_count(rows); i++)
+        take_grant(authz, rows, i);
+    authz->epoch = authz->epoch_next;
+    authz->anything_changed = true;
+    log_event(LOG_INFO, NULL, "agreements_loaded", LOG_INT("epoch", authz->epoch),
+              LOG_INT("changed", db_row_count(rows)), LOG_INT("known", authz->grants.count));
+    lease_renewed(authz);
+}
+
+static void on_officers(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct authz *authz = arg;
+    authz->call = NULL;
+    if (err != NULL) {
+        poll_failed(authz, err);
+        return;
+    }
+    for (int i = 0; i < db_row_count(rows); i++)
+        set_member(&authz->officers, db_value(rows, i, 0), !db_bool(db_value(rows, i, 1)));
+    run(authz, authz_grants_sql, true, on_agreements);
+}
+
+static void on_departments(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct authz *authz = arg;
+    authz->call = NULL;
+    if (err != NULL) {
+        poll_failed(authz, err);
+        return;
+    }
+    for (int i = 0; i < db_row_count(rows); i++)
+        set_member(&authz->departments, db_value(rows, i, 0), !db_bool(db_value(rows, i, 1)));
+    run(authz, officers_sql, true, on_officers);
+}
+
+static void on_epoch(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct authz *authz = arg;
+    authz->call = NULL;
+    if (err == NULL && db_row_count(rows) != 1) {
+        struct err missing = ERR_INIT;
+        (void)err_set(&missing, ERR_FAILED_PRECONDITION, "CONTROL_DATABASE",
+                      "the control database has no agreement epoch; run sluice control migrate");
+        poll_failed(authz, &missing);
+        return;
+    }
+    if (err != NULL) {
+        poll_failed(authz, err);
+        return;
+    }
+    authz->epoch_next = db_int8(db_value(rows, 0, 0));
+    if (authz->epoch_next == authz->epoch)
+        lease_renewed(authz);
+    else
+        run(authz, departments_sql, true, on_departments);
+}
+
+static void poll_now(void *arg)
+{
+    struct authz *authz = arg;
+    authz->poll_sent_us = loop_now_us(authz->loop);
+    run(authz, epoch_sql, false, on_epoch);
+}
+
+/* --- life
+ * ---------------------------------------------------------------------------------------------- */
+
+struct authz *authz_new(struct loop *loop, struct db_source *control,
+                        const struct schema_bundle *bundle, authz_changed_fn changed, void *arg)
+{
+    struct authz *authz = mem_zero(sizeof *authz);
+    authz->loop = loop;
+    authz->control = control;
+    authz->bundle = bundle;
+    authz->changed = changed;
+    authz->arg = arg;
+    strmap_init(&authz->grants);
+    strmap_init(&authz->datasets);
+    strmap_init(&authz->departments);
+    strmap_init(&authz->officers);
+    loop_timer_init(&authz->poll_timer, loop, poll_now, authz);
+    loop_timer_init(&authz->lease_timer, loop, lease_expired, authz);
+    loop_timer_start(&authz->poll_timer, 0);
+    return authz;
+}
+
+static void free_members(struct strmap *map)
+{
+    size_t pos = 0;
+    const char *key;
+    void *value;
+    while (strmap_next(map, &pos, &key, &value))
+        free(value);
+    strmap_fini(map);
+}
+
+void authz_free(struct authz **authz_ref)
+{
+    struct authz *authz = *authz_ref;
+    if (authz == NULL)
+        return;
+    *authz_ref = NULL;
+    db_call_cancel(&authz->call);
+    loop_timer_fini(&authz->poll_timer);
+    loop_timer_fini(&authz->lease_timer);
+    size_t pos = 0;
+    const char *key;
+    void *value;
+    while (strmap_next(&authz->grants, &pos, &key, &value))
+        authz_grant_unref(value);
+    strmap_fini(&authz->grants);
+    pos = 0;
+    while (strmap_next(&authz->datasets, &pos, &key, &value)) {
+        struct authz_dataset *dataset = value;
+        free(dataset->name);
+        free(dataset);
+    }
+    strmap_fini(&authz->datasets);
+    free_members(&authz->departments);
+    free_members(&authz->officers);
+    free(authz);
+}
+
+bool authz_ready(const struct authz *authz)
+{
+    /* The clock itself, not the turn's: this is asked immediately before bytes leave. */
+    return authz->epoch > 0 && clock_monotonic_us() < authz->lease_until_us;
+}
+
+int64_t authz_epoch(const struct authz *authz)
+{
+    return authz->epoch;
+}

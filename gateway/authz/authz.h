@@ -1,0 +1,94 @@
+/* The authorisation room: agreements as the control database has them, a lease, one decision.
+ * Ownership: authz owns all grants; an answer holds a reference that authz_answer_fini gives back.
+ * Callbacks: `changed` after any change of what may be released (a revocation, an expired lease, a
+ *   lease that came back), never inside a call into this header.
+ * Limits: the epoch is read every AUTHZ_POLL_MS; a lease lasts AUTHZ_LEASE_MS from when the
+ * successful read was sent, so a revocation is in force within a second whatever breaks. Does not
+ * write: services change agreements; this room sees them come back by the epoch. */
+#ifndef SLUICE_AUTHZ_AUTHZ_H
+#define SLUICE_AUTHZ_AUTHZ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "authz/identity.h"
+#include "schema/bundle.h"
+#include "schema/plan.h"
+
+struct authz;
+struct authz_grant;
+struct db_source;
+struct err;
+struct loop;
+
+enum {
+    AUTHZ_POLL_MS = 250,
+    AUTHZ_LEASE_MS = 900,
+    AUTHZ_PLANS_MAX = 32, /* field sets cached for one agreement; further ones are made per call */
+};
+
+/* Bits of an agreement's modes: 1 << sluice.v1.AgreementMode. */
+enum authz_mode { AUTHZ_LOOKUP = 1 << 1, AUTHZ_QUERY = 1 << 2 };
+
+typedef void (*authz_changed_fn)(void *arg);
+
+struct authz *authz_new(struct loop *loop, struct db_source *control,
+                        const struct schema_bundle *bundle, authz_changed_fn changed, void *arg);
+void authz_free(struct authz **authz);
+/* Agreements are loaded and the lease runs. */
+bool authz_ready(const struct authz *authz);
+int64_t authz_epoch(const struct authz *authz);
+
+struct authz_ask {
+    const struct identity *who;
+    const char *dataset;
+    const char *agreement; /* "" = the only live one */
+    const char *purpose;
+    enum authz_mode mode;
+    const char *const *fields; /* canonical names; none = all that are granted */
+    size_t field_count;
+};
+
+struct authz_answer {
+    const struct schema_dataset *dataset; /* NULL: unknown to the caller */
+    struct authz_grant *grant;            /* may be set on a refusal too, for the audit entry */
+    struct schema_plan *plan;
+    bool own_plan;
+    const char *rule; /* literal: the rule that decided */
+    uint8_t fields[PLAN_BITMAP_BYTES];
+    int64_t epoch;
+    int64_t retry_after_ms; /* with RATE_LIMITED */
+};
+
+/* The one decision. 0 = allowed. Refusals: NOT_FOUND/DATASET_NOT_FOUND (hidden and absent alike),
+ * PERMISSION_DENIED/AGREEMENT_NOT_FOUND, AGREEMENT_REVOKED, AGREEMENT_EXPIRED,
+ * AGREEMENT_NOT_YET_VALID, PURPOSE_NOT_GRANTED, MODE_NOT_GRANTED, FIELD_NOT_GRANTED,
+ * DEPARTMENT_UNKNOWN; INVALID_ARGUMENT/FIELD_UNKNOWN, AGREEMENT_AMBIGUOUS;
+ * RESOURCE_EXHAUSTED/RATE_LIMITED; FAILED_PRECONDITION/AGREEMENT_OUTDATED;
+ * UNAVAILABLE/LEASE_EXPIRED. */
+int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_answer *answer_r,
+                 struct err *err);
+/* Asked immediately before every hand-over: lease, revocation, validity. `err` says which failed.
+ */
+bool authz_live(const struct authz *authz, const struct authz_answer *answer, struct err *err);
+void authz_answer_fini(struct authz *authz, struct authz_answer *answer);
+
+/* Every field the agreement grants, whatever this call asked for: a filter may use these. */
+const uint8_t *authz_answer_granted(const struct authz_answer *answer);
+
+/* What an entry cites. */
+const char *authz_grant_id(const struct authz_grant *grant);
+const char *authz_grant_legal_basis(const struct authz_grant *grant);
+const uint8_t *authz_grant_digest(const struct authz_grant *grant); /* 32 bytes */
+
+/* True when a live agreement lets the caller see the dataset at all (or, for officers, when their
+ * department owns it or is its consumer); `granted_r` (may be NULL) gets the union of granted
+ * fields. */
+bool authz_sees_dataset(const struct authz *authz, const struct identity *who,
+                        const struct schema_dataset *dataset, uint8_t *granted_r);
+/* Registered and not disabled. */
+bool authz_department_known(const struct authz *authz, const char *department);
+int authz_check_officer(const struct authz *authz, const struct identity *who, struct err *err);
+
+#endif

@@ -1,0 +1,282 @@
+/* The one decision: may this caller have these fields of this dataset, for this purpose, this way?
+ */
+#include <string.h>
+
+#include "authz/internal.h"
+#include "base/clock.h"
+
+static int refuse(struct authz_answer *answer, const char *rule, struct err *err,
+                  enum err_code code, const char *reason, const char *text)
+{
+    answer->rule = rule;
+    return err_set(err, code, reason, "%s", text);
+}
+
+static bool is_consumer(const struct authz_grant *grant, const struct identity *who)
+{
+    return who->kind == IDENTITY_SYSTEM &&
+           strcmp(grant->consumer_department, who->department) == 0 &&
+           (strcmp(grant->consumer_system, "*") == 0 ||
+            strcmp(grant->consumer_system, who->name) == 0);
+}
+
+static bool has_purpose(const struct authz_grant *grant, const char *purpose)
+{
+    for (size_t i = 0; i < grant->purpose_count; i++)
+        if (strcmp(grant->purposes[i], purpose) == 0)
+            return true;
+    return false;
+}
+
+static bool is_valid_now(const struct authz_grant *grant, int64_t now_us)
+{
+    return !grant->revoked && now_us >= grant->valid_from_us && now_us < grant->valid_until_us;
+}
+
+/* Without an agreement id: the only live one for this purpose and mode; else the caller must
+ * choose. */
+static struct authz_grant *choose(const struct authz_dataset *dataset, const struct authz_ask *ask,
+                                  int64_t now_us, bool *ambiguous_r)
+{
+    struct authz_grant *best = NULL;
+    int best_score = -1;
+    *ambiguous_r = false;
+    list_for_each(link, &dataset->grants)
+    {
+        struct authz_grant *grant = list_item(link, struct authz_grant, link);
+        if (!is_consumer(grant, ask->who))
+            continue;
+        bool fits = has_purpose(grant, ask->purpose) && (grant->modes & ask->mode) != 0;
+        int score = (is_valid_now(grant, now_us) ? 2 : 0) + (fits ? 1 : 0);
+        if (score == 3 && best_score == 3)
+            *ambiguous_r = true;
+        /* Of equals the newest explains the refusal best. */
+        if (score >= best_score) {
+            best = grant;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+static int check_validity(const struct authz_grant *grant, int64_t now_us,
+                          struct authz_answer *answer, struct err *err)
+{
+    if (grant->revoked)
+        return refuse(answer, "agreement.revoked", err, ERR_PERMISSION_DENIED, "AGREEMENT_REVOKED",
+                      "the agreement was revoked; ask the owner for a new one");
+    if (now_us < grant->valid_from_us)
+        return refuse(answer, "agreement.validity", err, ERR_PERMISSION_DENIED,
+                      "AGREEMENT_NOT_YET_VALID", "the agreement is not in force yet");
+    if (now_us >= grant->valid_until_us)
+        return refuse(answer, "agreement.validity", err, ERR_PERMISSION_DENIED, "AGREEMENT_EXPIRED",
+                      "the agreement has expired; ask the owner for a new one");
+    return 0;
+}
+
+static int check_scope(const struct authz_grant *grant, const struct authz_ask *ask,
+                       struct authz_answer *answer, struct err *err)
+{
+    if (ask->purpose[0] == '\0')
+        return refuse(answer, "request.purpose", err, ERR_INVALID_ARGUMENT, "PURPOSE_MISSING",
+                      "name the purpose of this call");
+    if (!has_purpose(grant, ask->purpose))
+        return refuse(answer, "agreement.purpose", err, ERR_PERMISSION_DENIED,
+                      "PURPOSE_NOT_GRANTED", "the agreement does not cover this purpose");
+    if ((grant->modes & ask->mode) == 0)
+        return refuse(answer, "agreement.mode", err, ERR_PERMISSION_DENIED, "MODE_NOT_GRANTED",
+                      "the agreement does not cover this kind of call");
+    if (grant->broken.code != ERR_OK) {
+        answer->rule = "agreement.schema";
+        *err = grant->broken;
+        return -1;
+    }
+    return 0;
+}
+
+static int check_fields(const struct authz_grant *grant, const struct authz_ask *ask,
+                        struct authz_answer *answer, struct err *err)
+{
+    if (ask->field_count == 0) {
+        memcpy(answer->fields, grant->fields, sizeof answer->fields);
+        return 0;
+    }
+    for (size_t i = 0; i < ask->field_count; i++) {
+        const char *name = ask->fields[i];
+        const struct schema_field *field =
+            schema_message_field(grant->dataset->type, name, strlen(name));
+        if (field == NULL) {
+            answer->rule = "request.fields";
+            return err_set(err, ERR_INVALID_ARGUMENT, "FIELD_UNKNOWN",
+                           "the dataset has no field \"%.60s\"", name);
+        }
+        if (!plan_bit(grant->fields, field->position)) {
+            answer->rule = "agreement.fields";
+            return err_set(err, ERR_PERMISSION_DENIED, "FIELD_NOT_GRANTED",
+                           "the agreement does not cover the field %s", field->name);
+        }
+        plan_set_bit(answer->fields, field->position);
+    }
+    return 0;
+}
+
+/* A token bucket in this worker: approximate, as documented. */
+static int take_token(struct authz *authz, struct authz_grant *grant, struct authz_answer *answer,
+                      struct err *err)
+{
+    if (grant->rate_per_second <= 0)
+        return 0;
+    int64_t now = loop_now_us(authz->loop);
+    if (grant->tokens_at_us > 0)
+        grant->tokens += (double)(now - grant->tokens_at_us) * grant->rate_per_second / 1e6;
+    grant->tokens_at_us = now;
+    if (grant->tokens > grant->burst)
+        grant->tokens = grant->burst;
+    if (grant->tokens < 1) {
+        answer->retry_after_ms = (int64_t)((1 - grant->tokens) * 1000 / grant->rate_per_second) + 1;
+        return refuse(answer, "agreement.rate", err, ERR_RESOURCE_EXHAUSTED, "RATE_LIMITED",
+                      "the agreement's call rate is used up; try again in a moment");
+    }
+    grant->tokens -= 1;
+    return 0;
+}
+
+static int find_plan(struct authz_grant *grant, struct authz_answer *answer, struct err *err)
+{
+    for (size_t i = 0; i < grant->plan_count; i++) {
+        if (memcmp(grant->plans[i].fields, answer->fields, PLAN_BITMAP_BYTES) == 0) {
+            answer->plan = grant->plans[i].plan;
+            return 0;
+        }
+    }
+    answer->plan = schema_plan_new(grant->dataset, answer->fields, grant->row_filter, err);
+    if (answer->plan == NULL)
+        return -1;
+    if (grant->plan_count == AUTHZ_PLANS_MAX) {
+        answer->own_plan = true;
+        return 0;
+    }
+    struct authz_plan *slot = &grant->plans[grant->plan_count++];
+    memcpy(slot->fields, answer->fields, PLAN_BITMAP_BYTES);
+    slot->plan = answer->plan;
+    return 0;
+}
+
+static int find_grant(struct authz *authz, const struct authz_ask *ask, int64_t now_us,
+                      struct authz_answer *answer, struct err *err)
+{
+    static const char hidden[] = "no dataset of this name is shared with you";
+    const struct authz_dataset *dataset = strmap_get(&authz->datasets, ask->dataset);
+    bool ambiguous = false;
+    struct authz_grant *any = dataset != NULL ? choose(dataset, ask, now_us, &ambiguous) : NULL;
+    if (any == NULL || any->dataset == NULL)
+        return refuse(answer, "dataset", err, ERR_NOT_FOUND, "DATASET_NOT_FOUND", hidden);
+    answer->dataset = any->dataset;
+    if (ask->agreement[0] == '\0') {
+        answer->grant = any;
+        any->refs++;
+        if (ambiguous)
+            return refuse(answer, "request.agreement", err, ERR_INVALID_ARGUMENT,
+                          "AGREEMENT_AMBIGUOUS",
+                          "several agreements fit this call; name the one to use");
+        return 0;
+    }
+    struct authz_grant *named = strmap_get(&authz->grants, ask->agreement);
+    if (named == NULL || !is_consumer(named, ask->who) ||
+        strcmp(named->dataset_name, ask->dataset) != 0)
+        return refuse(answer, "agreement", err, ERR_PERMISSION_DENIED, "AGREEMENT_NOT_FOUND",
+                      "you have no agreement of this id for this dataset");
+    answer->grant = named;
+    named->refs++;
+    return 0;
+}
+
+int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_answer *answer_r,
+                 struct err *err)
+{
+    *answer_r = (struct authz_answer){ .rule = "lease", .epoch = authz->epoch };
+    int64_t now_us = clock_wall_us();
+    if (!authz_ready(authz))
+        return err_set(err, ERR_UNAVAILABLE, "LEASE_EXPIRED",
+                       "agreements cannot be checked at the moment; try again");
+    if (!authz_department_known(authz, ask->who->department))
+        return refuse(answer_r, "department", err, ERR_PERMISSION_DENIED, "DEPARTMENT_UNKNOWN",
+                      "your department is not registered with this gateway");
+    if (find_grant(authz, ask, now_us, answer_r, err) < 0 ||
+        check_validity(answer_r->grant, now_us, answer_r, err) < 0 ||
+        check_scope(answer_r->grant, ask, answer_r, err) < 0 ||
+        check_fields(answer_r->grant, ask, answer_r, err) < 0 ||
+        take_token(authz, answer_r->grant, answer_r, err) < 0 ||
+        find_plan(answer_r->grant, answer_r, err) < 0)
+        return -1;
+    answer_r->rule = "agreement";
+    return 0;
+}
+
+bool authz_live(const struct authz *authz, const struct authz_answer *answer, struct err *err)
+{
+    struct authz_answer unused;
+    if (!authz_ready(authz)) {
+        (void)err_set(err, ERR_UNAVAILABLE, "LEASE_EXPIRED",
+                      "agreements cannot be checked at the moment; try again");
+        return false;
+    }
+    return answer->grant == NULL ||
+           check_validity(answer->grant, clock_wall_us(), &unused, err) == 0;
+}
+
+void authz_answer_fini(struct authz *authz, struct authz_answer *answer)
+{
+    (void)authz;
+    if (answer->own_plan)
+        schema_plan_free(&answer->plan);
+    authz_grant_unref(answer->grant);
+    *answer = (struct authz_answer){ .rule = "" };
+}
+
+bool authz_department_known(const struct authz *authz, const char *department)
+{
+    return strmap_get(&authz->departments, department) != NULL;
+}
+
+int authz_check_officer(const struct authz *authz, const struct identity *who, struct err *err)
+{
+    char key[2 * IDENTITY_NAME_BYTES + 1];
+    size_t len = strlen(who->department);
+    memcpy(key, who->department, len);
+    key[len] = '/';
+    memcpy(key + len + 1, who->name, strlen(who->name) + 1);
+    if (!authz_ready(authz))
+        return err_set(err, ERR_UNAVAILABLE, "LEASE_EXPIRED",
+                       "officers cannot be checked at the moment; try again");
+    if (!authz_department_known(authz, who->department))
+        return err_set(err, ERR_PERMISSION_DENIED, "DEPARTMENT_UNKNOWN",
+                       "your department is not registered with this gateway");
+    if (who->kind != IDENTITY_OFFICER || strmap_get(&authz->officers, key) == NULL)
+        return err_set(err, ERR_PERMISSION_DENIED, "OFFICER_UNKNOWN",
+                       "you are not registered as an officer of your department");
+    return 0;
+}
+
+bool authz_sees_dataset(const struct authz *authz, const struct identity *who,
+                        const struct schema_dataset *dataset, uint8_t *granted_r)
+{
+    bool seen = who->kind == IDENTITY_OFFICER && strcmp(who->department, dataset->department) == 0;
+    int64_t now_us = clock_wall_us();
+    const struct authz_dataset *entry = strmap_get(&authz->datasets, dataset->name);
+    if (entry == NULL)
+        return seen;
+    list_for_each(link, &entry->grants)
+    {
+        const struct authz_grant *grant = list_item(link, struct authz_grant, link);
+        bool concerned =
+            is_consumer(grant, who) || (who->kind == IDENTITY_OFFICER &&
+                                        strcmp(grant->consumer_department, who->department) == 0);
+        if (!concerned || grant->dataset == NULL || !is_valid_now(grant, now_us))
+            continue;
+        seen = true;
+        for (size_t i = 0; granted_r != NULL && i < PLAN_BITMAP_BYTES; i++)
+            granted_r[i] = (uint8_t)(granted_r[i] | grant->fields[i]);
+    }
+    return seen;
+}

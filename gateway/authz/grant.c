@@ -1,0 +1,157 @@
+/* One agreement, from its row to what a decision needs. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "authz/internal.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/* Arrays come as text joined by U+001F, which no name contains. */
+const char authz_grants_sql[] =
+    "SELECT id, consumer_department, consumer_system, dataset, owner_department,"
+    " array_to_string(fields, E'\\x1f'), row_filter, array_to_string(purposes, E'\\x1f'),"
+    " array_to_string(modes, E'\\x1f'),"
+    " (extract(epoch FROM valid_from) * 1000000)::bigint,"
+    " (extract(epoch FROM valid_until) * 1000000)::bigint,"
+    " (rate_per_second * 1000000)::bigint, rate_burst, legal_basis, digest,"
+    " (revoked_at IS NOT NULL)"
+    " FROM control.agreement WHERE epoch > $1::bigint ORDER BY epoch";
+
+static const char *text_of(struct arena *arena, struct db_value value)
+{
+    return arena_strndup(arena, (const char *)value.data, value.len);
+}
+
+static char **split(struct arena *arena, struct db_value value, size_t *count_r)
+{
+    char *text = arena_strndup(arena, (const char *)value.data, value.len);
+    size_t count = 1;
+    for (const char *p = text; *p != '\0'; p++)
+        count += *p == '\x1f';
+    char **items = arena_array(arena, count, sizeof *items);
+    size_t i = 0;
+    for (char *p = text; i < count; i++) {
+        items[i] = p;
+        char *end = strchr(p, '\x1f');
+        if (end == NULL)
+            continue;
+        *end = '\0';
+        p = end + 1;
+    }
+    *count_r = text[0] == '\0' && count == 1 ? 0 : count;
+    return items;
+}
+
+static unsigned parse_modes(struct arena *arena, struct db_value value)
+{
+    size_t count;
+    char **items = split(arena, value, &count);
+    unsigned modes = 0;
+    for (size_t i = 0; i < count; i++) {
+        long mode = strtol(items[i], NULL, 10);
+        if (mode > 0 && mode < 31)
+            modes |= 1U << mode;
+    }
+    return modes;
+}
+
+static void bind_fields(struct authz_grant *grant, struct db_value value)
+{
+    size_t count;
+    char **names = split(&grant->arena, value, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct schema_field *field =
+            schema_message_field(grant->dataset->type, names[i], strlen(names[i]));
+        if (field != NULL)
+            plan_set_bit(grant->fields, field->position);
+        else
+            (void)err_set(&grant->broken, ERR_FAILED_PRECONDITION, "AGREEMENT_OUTDATED",
+                          "the agreement grants the field %s, which the dataset no longer has; "
+                          "ask for a new agreement",
+                          names[i]);
+    }
+}
+
+static void bind_filter(struct authz_grant *grant, struct db_value value)
+{
+    const char *text = text_of(&grant->arena, value);
+    if (text[0] == '\0')
+        return;
+    struct err err = ERR_INIT;
+    grant->row_filter = schema_filter_parse(grant->dataset, text, NULL, &err);
+    if (grant->row_filter == NULL) {
+        (void)err_set(&grant->broken, ERR_FAILED_PRECONDITION, "AGREEMENT_OUTDATED",
+                      "the agreement's row filter no longer fits the dataset; ask for a new "
+                      "agreement");
+        (void)err_detail(&grant->broken, "%s", err.text);
+    }
+}
+
+struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_rows *rows, int row)
+{
+    struct authz_grant *grant = mem_zero(sizeof *grant);
+    struct arena *arena = &grant->arena;
+    arena_init(arena);
+    list_init(&grant->link);
+    grant->refs = 1;
+    grant->id = text_of(arena, db_value(rows, row, 0));
+    grant->consumer_department = text_of(arena, db_value(rows, row, 1));
+    grant->consumer_system = text_of(arena, db_value(rows, row, 2));
+    grant->dataset_name = text_of(arena, db_value(rows, row, 3));
+    grant->owner = text_of(arena, db_value(rows, row, 4));
+    grant->purposes = split(arena, db_value(rows, row, 7), &grant->purpose_count);
+    grant->modes = parse_modes(arena, db_value(rows, row, 8));
+    grant->valid_from_us = db_int8(db_value(rows, row, 9));
+    grant->valid_until_us = db_int8(db_value(rows, row, 10));
+    grant->rate_per_second = (double)db_int8(db_value(rows, row, 11)) / 1e6;
+    int32_t burst = db_int4(db_value(rows, row, 12));
+    grant->burst = burst > 0 ? burst : (grant->rate_per_second > 1 ? grant->rate_per_second : 1);
+    grant->tokens = grant->burst;
+    grant->legal_basis = text_of(arena, db_value(rows, row, 13));
+    struct db_value digest = db_value(rows, row, 14);
+    if (digest.len == sizeof grant->digest)
+        memcpy(grant->digest, digest.data, sizeof grant->digest);
+    grant->revoked = db_bool(db_value(rows, row, 15));
+    grant->dataset = schema_bundle_find(authz->bundle, grant->dataset_name);
+    if (grant->dataset == NULL) {
+        (void)err_set(&grant->broken, ERR_NOT_FOUND, "DATASET_NOT_FOUND",
+                      "no dataset of this name is shared with you");
+        return grant;
+    }
+    bind_fields(grant, db_value(rows, row, 5));
+    bind_filter(grant, db_value(rows, row, 6));
+    if (grant->broken.code != ERR_OK)
+        log_error(LOG_WARN, NULL, "agreement_outdated", &grant->broken);
+    return grant;
+}
+
+void authz_grant_unref(struct authz_grant *grant)
+{
+    if (grant == NULL || --grant->refs > 0)
+        return;
+    for (size_t i = 0; i < grant->plan_count; i++)
+        schema_plan_free(&grant->plans[i].plan);
+    schema_filter_free(&grant->row_filter);
+    arena_fini(&grant->arena);
+    free(grant);
+}
+
+const char *authz_grant_id(const struct authz_grant *grant)
+{
+    return grant->id;
+}
+
+const char *authz_grant_legal_basis(const struct authz_grant *grant)
+{
+    return grant->legal_basis;
+}
+
+const uint8_t *authz_grant_digest(const struct authz_grant *grant)
+{
+    return grant->digest;
+}
+
+const uint8_t *authz_answer_granted(const struct authz_answer *answer)
+{
+    return answer->grant->fields;
+}

@@ -1,0 +1,83 @@
+/* Private to authz/: the grant and the tables that agreements.c fills and decide.c reads.
+ * Ownership: see authz.h.
+ * Callbacks: none.
+ * Limits: see authz.h.
+ * Not for other rooms. */
+#ifndef SLUICE_AUTHZ_INTERNAL_H
+#define SLUICE_AUTHZ_INTERNAL_H
+
+#include "authz/authz.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/strmap.h"
+#include "net/loop.h"
+#include "pg/db.h"
+
+struct authz_plan {
+    uint8_t fields[PLAN_BITMAP_BYTES];
+    struct schema_plan *plan;
+};
+
+struct authz_grant {
+    struct list link; /* its dataset's grants */
+    struct arena arena;
+    int refs;
+    const char *id;
+    const char *consumer_department;
+    const char *consumer_system;          /* "*" = every system */
+    const struct schema_dataset *dataset; /* NULL: the schema no longer has it */
+    const char *dataset_name;
+    const char *owner;
+    char *const *purposes;
+    size_t purpose_count;
+    unsigned modes;
+    int64_t valid_from_us; /* wall */
+    int64_t valid_until_us;
+    double rate_per_second;
+    double burst;
+    const char *legal_basis;
+    uint8_t digest[32];
+    bool revoked;
+    struct err broken; /* code OK: usable; else why it does not fit the current schema */
+    uint8_t fields[PLAN_BITMAP_BYTES];
+    struct schema_filter *row_filter;
+    struct authz_plan plans[AUTHZ_PLANS_MAX];
+    size_t plan_count;
+    double tokens;
+    int64_t tokens_at_us;
+};
+
+struct authz_dataset {
+    struct list grants;
+    char *name;
+};
+
+struct authz {
+    struct loop *loop;
+    struct db_source *control;
+    const struct schema_bundle *bundle;
+    authz_changed_fn changed;
+    void *arg;
+    struct loop_timer poll_timer;
+    struct loop_timer lease_timer;
+    struct db_call *call;
+    int64_t poll_sent_us;
+    int64_t lease_until_us;
+    int64_t epoch;      /* loaded */
+    int64_t epoch_next; /* being loaded */
+    bool lease_lost;
+    bool anything_changed;
+    struct strmap grants;      /* id -> authz_grant */
+    struct strmap datasets;    /* name -> authz_dataset */
+    struct strmap departments; /* name -> itself, active ones */
+    struct strmap officers;    /* "department/name" -> itself, active ones */
+};
+
+void authz_grant_unref(struct authz_grant *grant);
+/* grant.c: one row of control.agreement. */
+enum { GRANT_COLUMNS = 16 };
+extern const char authz_grants_sql[];
+struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_rows *rows, int row);
+
+#endif

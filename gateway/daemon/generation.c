@@ -1,0 +1,387 @@
+#include "daemon/generation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "daemon/listen.h"
+#include "daemon/process.h"
+#include "net/ipc.h"
+#include "net/loop.h"
+
+enum {
+    CHILD_KILL_MARGIN_MS = 2000,  /* after the drain limit */
+    CHILD_START_LIMIT_MS = 20000, /* a child that reports nothing is broken */
+};
+
+enum child_state { CHILD_STARTING, CHILD_READY, CHILD_DEAD };
+
+struct child {
+    struct generation *generation;
+    enum process_role role;
+    int slot;
+    pid_t pid;
+    enum child_state state;
+    struct ipc *ipc;
+    struct loop_timer respawn;
+};
+
+struct generation {
+    struct loop *loop;
+    const struct generation_handlers *handlers;
+    void *arg;
+    char *program;
+    char *config_file;
+    int number;
+    struct conf *conf;
+    struct child *children; /* [0] is the auditor, [1 + slot] the workers */
+    size_t child_count;
+    bool announced; /* ready or failed was told */
+    bool draining;
+    struct loop_timer kill_timer;
+    struct loop_timer start_timer;
+    struct loop_task gone;
+};
+
+static const char *role_name(enum process_role role)
+{
+    return role == ROLE_AUDITOR ? "auditor" : role == ROLE_WORKER ? "worker" : "master";
+}
+
+/* --- exec
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* In the child: keeps `fd` across exec and tells its number. */
+static void pass_fd(char *argv[], int *argc, const char *name, int fd)
+{
+    if (fd < 0)
+        return;
+    (void)fcntl(fd, F_SETFD, 0);
+    argv[(*argc)++] = mem_format("--%s=%d", name, fd);
+}
+
+static void exec_child(const struct child *child, int control_fd)
+{
+    const struct generation *generation = child->generation;
+    char *argv[16];
+    int argc = 0;
+    struct err err = ERR_INIT;
+    argv[argc++] = generation->program;
+    argv[argc++] = mem_format("--role=%s", role_name(child->role));
+    argv[argc++] = mem_format("--config=%s", generation->config_file);
+    argv[argc++] = mem_format("--generation=%d", generation->number);
+    argv[argc++] = mem_format("--slot=%d", child->slot);
+    pass_fd(argv, &argc, "control-fd", control_fd);
+    if (child->role == ROLE_WORKER) {
+        const struct conf *conf = generation->conf;
+        pass_fd(argv, &argc, "systems-fd", listen_socket(conf->listen_systems, child->slot, &err));
+        pass_fd(argv, &argc, "officers-fd",
+                listen_socket(conf->listen_officers, child->slot, &err));
+        if (child->slot == 0)
+            pass_fd(argv, &argc, "ops-fd", listen_socket(conf->listen_ops, 0, &err));
+    }
+    argv[argc] = NULL;
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* no orphans when the master is killed */
+    (void)execv(generation->program, argv);
+    _exit(127);
+}
+
+/* --- ties
+ * ---------------------------------------------------------------------------------------------- */
+
+static void send_attach(struct ipc *ipc, Sluice__Internal__Attach__Role role, int slot, int fd)
+{
+    Sluice__Internal__Attach attach = SLUICE__INTERNAL__ATTACH__INIT;
+    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
+    attach.role = role;
+    attach.slot = (uint32_t)slot;
+    message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_ATTACH;
+    message.attach = &attach;
+    ipc_send_fd(ipc, &message, fd);
+}
+
+/* A fresh pair for each new partner: what an earlier one left half-sent must not be continued. */
+static void tie(struct child *auditor, struct child *worker)
+{
+    int pair[2];
+    if (auditor->ipc == NULL || worker->ipc == NULL)
+        return;
+    ipc_pair(pair);
+    send_attach(worker->ipc, SLUICE__INTERNAL__ATTACH__ROLE__AUDITOR, 0, pair[0]);
+    send_attach(auditor->ipc, SLUICE__INTERNAL__ATTACH__ROLE__WORKER, worker->slot, pair[1]);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+
+static void tie_all(struct child *child)
+{
+    struct generation *generation = child->generation;
+    if (child->role == ROLE_WORKER) {
+        tie(&generation->children[0], child);
+        return;
+    }
+    for (size_t i = 1; i < generation->child_count; i++)
+        tie(child, &generation->children[i]);
+}
+
+/* --- reports
+ * --------------------------------------------------------------------------------------------- */
+
+static void check_ready(struct generation *generation)
+{
+    for (size_t i = 0; i < generation->child_count; i++)
+        if (generation->children[i].state != CHILD_READY)
+            return;
+    if (generation->announced)
+        return;
+    generation->announced = true;
+    loop_timer_cancel(&generation->start_timer);
+    generation->handlers->ready(generation->arg, generation);
+}
+
+static void fail(struct generation *generation, const char *text)
+{
+    if (generation->announced) {
+        log_event(LOG_ERROR, NULL, "child_failed", LOG_STR("text", text));
+        return;
+    }
+    generation->announced = true;
+    loop_timer_cancel(&generation->start_timer);
+    generation->handlers->failed(generation->arg, generation, text);
+}
+
+static void on_start_limit(void *arg)
+{
+    fail(arg, "a process did not report within its start limit; see its log lines above");
+}
+
+/* Process 0 of the workers answers /metrics for all. */
+static void relay_stats(struct generation *generation, const struct child *from,
+                        const Sluice__Internal__Stats *stats)
+{
+    struct child *ops = &generation->children[1];
+    if (ops->ipc == NULL || ops == from)
+        return;
+    Sluice__Internal__Stats copy = *stats;
+    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
+    copy.id = (uint64_t)(from - generation->children);
+    message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_STATS;
+    message.stats = &copy;
+    ipc_send(ops->ipc, &message);
+}
+
+static void on_message(void *arg, const Sluice__Internal__IpcMessage *message, int fd)
+{
+    struct child *child = arg;
+    if (fd >= 0)
+        (void)close(fd); /* children send none */
+    if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_READY) {
+        child->state = CHILD_READY;
+        check_ready(child->generation);
+    } else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_FAILED) {
+        fail(child->generation, message->failed->text);
+    } else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_STATS) {
+        relay_stats(child->generation, child, message->stats);
+    }
+}
+
+static void on_closed(void *arg)
+{
+    struct child *child = arg;
+    ipc_free(&child->ipc); /* SIGCHLD says the rest */
+}
+
+static const struct ipc_handlers tie_handlers = { .message = on_message, .closed = on_closed };
+
+/* --- children
+ * ---------------------------------------------------------------------------------------------- */
+
+static void spawn(void *arg)
+{
+    struct child *child = arg;
+    int pair[2];
+    ipc_pair(pair);
+    pid_t pid = fork();
+    if (pid == 0)
+        exec_child(child, pair[1]);
+    (void)close(pair[1]);
+    if (pid < 0) {
+        log_event(LOG_ERROR, NULL, "fork_failed", LOG_STR("detail", strerror(errno)));
+        (void)close(pair[0]);
+        loop_timer_start(&child->respawn, GENERATION_RESPAWN_MS);
+        return;
+    }
+    child->pid = pid;
+    child->state = CHILD_STARTING;
+    child->ipc = ipc_new(child->generation->loop, pair[0], &tie_handlers, child);
+    log_event(LOG_INFO, NULL, "process_started", LOG_STR("role", role_name(child->role)),
+              LOG_INT("slot", child->slot), LOG_INT("child", pid),
+              LOG_INT("generation", child->generation->number));
+    tie_all(child);
+}
+
+static int open_sockets(const struct conf *conf, struct err *err)
+{
+    for (int slot = 0; slot < conf->workers; slot++)
+        if (listen_socket(conf->listen_systems, slot, err) < 0 ||
+            listen_socket(conf->listen_officers, slot, err) < 0)
+            return -1;
+    return listen_socket(conf->listen_ops, 0, err) < 0 ? -1 : 0;
+}
+
+static void tell_gone(void *arg)
+{
+    struct generation *generation = arg;
+    generation->handlers->gone(generation->arg, generation);
+}
+
+static void kill_children(void *arg)
+{
+    struct generation *generation = arg;
+    for (size_t i = 0; i < generation->child_count; i++) {
+        if (generation->children[i].pid <= 0)
+            continue;
+        log_event(LOG_WARN, NULL, "process_killed", LOG_INT("child", generation->children[i].pid));
+        (void)kill(generation->children[i].pid, SIGKILL);
+    }
+}
+
+struct generation *generation_start(struct loop *loop, const struct generation_options *options,
+                                    const struct generation_handlers *handlers, void *arg,
+                                    struct err *err)
+{
+    struct conf *conf = conf_load(options->config_file, err);
+    if (conf == NULL)
+        return NULL;
+    if (open_sockets(conf, err) < 0) {
+        conf_free(&conf);
+        return NULL;
+    }
+    struct generation *generation = mem_zero(sizeof *generation);
+    generation->loop = loop;
+    generation->handlers = handlers;
+    generation->arg = arg;
+    generation->program = mem_strdup(options->program);
+    generation->config_file = mem_strdup(options->config_file);
+    generation->number = options->number;
+    generation->conf = conf;
+    generation->child_count = 1 + (size_t)conf->workers;
+    generation->children = mem_array(generation->child_count, sizeof *generation->children);
+    loop_timer_init(&generation->kill_timer, loop, kill_children, generation);
+    loop_timer_init(&generation->start_timer, loop, on_start_limit, generation);
+    loop_timer_start(&generation->start_timer, CHILD_START_LIMIT_MS);
+    loop_task_init(&generation->gone, tell_gone, generation);
+    for (size_t i = 0; i < generation->child_count; i++) {
+        struct child *child = &generation->children[i];
+        child->generation = generation;
+        child->role = i == 0 ? ROLE_AUDITOR : ROLE_WORKER;
+        child->slot = i == 0 ? 0 : (int)i - 1;
+        loop_timer_init(&child->respawn, loop, spawn, child);
+        spawn(child);
+    }
+    return generation;
+}
+
+void generation_drain(struct generation *generation, int64_t limit_ms)
+{
+    generation->draining = true;
+    loop_timer_cancel(&generation->start_timer);
+    loop_timer_start(&generation->kill_timer, limit_ms + CHILD_KILL_MARGIN_MS);
+    Sluice__Internal__Drain drain = SLUICE__INTERNAL__DRAIN__INIT;
+    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
+    drain.limit_ms = (uint32_t)limit_ms;
+    message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_DRAIN;
+    message.drain = &drain;
+    for (size_t i = 0; i < generation->child_count; i++) {
+        struct child *child = &generation->children[i];
+        loop_timer_cancel(&child->respawn);
+        /* The auditor goes when its last worker has: it sees their sockets close. */
+        if (child->ipc != NULL)
+            ipc_send(child->ipc, &message);
+        else if (child->pid > 0)
+            (void)kill(child->pid, SIGTERM);
+    }
+}
+
+static bool any_alive(const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->child_count; i++)
+        if (generation->children[i].pid > 0)
+            return true;
+    return false;
+}
+
+bool generation_reap(struct generation *generation, pid_t pid, int status)
+{
+    for (size_t i = 0; i < generation->child_count; i++) {
+        struct child *child = &generation->children[i];
+        if (child->pid != pid)
+            continue;
+        child->pid = 0;
+        child->state = CHILD_DEAD;
+        ipc_free(&child->ipc);
+        bool expected = generation->draining && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        log_event(expected ? LOG_INFO : LOG_ERROR, NULL, "process_ended",
+                  LOG_STR("role", role_name(child->role)), LOG_INT("child", pid),
+                  LOG_INT("generation", generation->number),
+                  LOG_INT("exit", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+                  LOG_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+        if (!generation->announced)
+            fail(generation, "a process ended while it started; see its log lines above");
+        if (!generation->draining)
+            loop_timer_start(&child->respawn, GENERATION_RESPAWN_MS);
+        else if (!any_alive(generation))
+            loop_task_post(generation->loop, &generation->gone);
+        return true;
+    }
+    return false;
+}
+
+void generation_free(struct generation **generation_ref)
+{
+    struct generation *generation = *generation_ref;
+    if (generation == NULL)
+        return;
+    *generation_ref = NULL;
+    for (size_t i = 0; i < generation->child_count; i++) {
+        ipc_free(&generation->children[i].ipc);
+        loop_timer_fini(&generation->children[i].respawn);
+    }
+    loop_timer_fini(&generation->kill_timer);
+    loop_timer_fini(&generation->start_timer);
+    loop_task_cancel(&generation->gone);
+    conf_free(&generation->conf);
+    free(generation->program);
+    free(generation->config_file);
+    loop_free_later(generation->loop, generation->children);
+    loop_free_later(generation->loop, generation);
+}
+
+int generation_number(const struct generation *generation)
+{
+    return generation->number;
+}
+
+int64_t generation_drain_ms(const struct generation *generation)
+{
+    return generation->conf->drain_ms;
+}
+
+bool generation_draining(const struct generation *generation)
+{
+    return generation->draining;
+}

@@ -1,0 +1,191 @@
+/* The master: configuration, listening sockets, generations. It parses nothing a peer sends. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/generation.h"
+#include "daemon/process.h"
+#include "net/loop.h"
+
+enum {
+    GENERATIONS_MAX = 3,
+    RELOAD_DRAIN_MS = 3600000, /* an old generation lives until its streams end, at most an hour */
+};
+
+struct master {
+    struct loop *loop;
+    const struct process_options *options;
+    struct loop_signal on_term;
+    struct loop_signal on_int;
+    struct loop_signal on_hup;
+    struct loop_signal on_child;
+    struct generation *generations[GENERATIONS_MAX + 1];
+    size_t generation_count;
+    struct generation *current; /* the newest READY one */
+    int next_number;
+    bool stopping;
+    int exit_status;
+};
+
+/* sd_notify(3) without its library: a datagram to the socket systemd names. */
+static void notify_systemd(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (path == NULL || strlen(path) >= sizeof address.sun_path)
+        return;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    memcpy(address.sun_path, path, strlen(path));
+    if (path[0] == '@')
+        address.sun_path[0] = '\0';
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, len);
+    (void)close(fd);
+}
+
+static void on_ready(void *arg, struct generation *generation)
+{
+    struct master *master = arg;
+    struct generation *old = master->current;
+    master->current = generation;
+    log_event(LOG_INFO, NULL, "generation_ready",
+              LOG_INT("generation", generation_number(generation)));
+    notify_systemd("READY=1");
+    if (old != NULL)
+        generation_drain(old, RELOAD_DRAIN_MS);
+    if (master->stopping)
+        generation_drain(generation, generation_drain_ms(generation));
+}
+
+static void on_failed(void *arg, struct generation *generation, const char *text)
+{
+    struct master *master = arg;
+    log_event(LOG_ERROR, NULL, "generation_refused",
+              LOG_INT("generation", generation_number(generation)), LOG_STR("text", text));
+    if (master->current == NULL)
+        master->exit_status = EXIT_CONFIG;
+    else
+        notify_systemd("READY=1");
+    generation_drain(generation, 0);
+}
+
+static void on_gone(void *arg, struct generation *generation)
+{
+    struct master *master = arg;
+    if (master->current == generation)
+        master->current = NULL;
+    for (size_t i = 0; i < master->generation_count; i++) {
+        if (master->generations[i] != generation)
+            continue;
+        master->generation_count--;
+        memmove(&master->generations[i], &master->generations[i + 1],
+                (master->generation_count - i) * sizeof master->generations[0]);
+        break;
+    }
+    log_event(LOG_INFO, NULL, "generation_gone",
+              LOG_INT("generation", generation_number(generation)));
+    generation_free(&generation);
+    if (master->generation_count == 0)
+        loop_stop(master->loop);
+}
+
+static const struct generation_handlers handlers = { .ready = on_ready,
+                                                     .failed = on_failed,
+                                                     .gone = on_gone };
+
+static int start_generation(struct master *master, struct err *err)
+{
+    struct generation_options options = { .program = master->options->program,
+                                          .config_file = master->options->config_file,
+                                          .number = master->next_number++ };
+    struct generation *generation =
+        generation_start(master->loop, &options, &handlers, master, err);
+    if (generation == NULL)
+        return -1;
+    master->generations[master->generation_count++] = generation;
+    return 0;
+}
+
+static void reload(void *arg)
+{
+    struct master *master = arg;
+    struct err err = ERR_INIT;
+    if (master->stopping)
+        return;
+    if (master->generation_count >= GENERATIONS_MAX) {
+        log_event(
+            LOG_ERROR, NULL, "reload_refused",
+            LOG_STR("text", "three generations are still running; wait for old streams to end"));
+        return;
+    }
+    notify_systemd("RELOADING=1");
+    if (start_generation(master, &err) < 0) {
+        log_error(LOG_ERROR, NULL, "reload_refused", &err);
+        notify_systemd("READY=1");
+    }
+}
+
+static void stop(void *arg)
+{
+    struct master *master = arg;
+    if (master->stopping)
+        return;
+    master->stopping = true;
+    log_event(LOG_INFO, NULL, "stopping", LOG_INT("generations", master->generation_count));
+    notify_systemd("STOPPING=1");
+    for (size_t i = 0; i < master->generation_count; i++)
+        generation_drain(master->generations[i], generation_drain_ms(master->generations[i]));
+}
+
+static void reap(void *arg)
+{
+    struct master *master = arg;
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (size_t i = 0; i < master->generation_count; i++)
+            if (generation_reap(master->generations[i], pid, status))
+                break;
+}
+
+int master_main(const struct process_options *options)
+{
+    struct master master = { .options = options, .next_number = 1 };
+    struct err err = ERR_INIT;
+    struct conf *conf = conf_load(options->config_file, &err);
+    if (conf == NULL) {
+        log_error(LOG_ERROR, NULL, "configuration_refused", &err);
+        return EXIT_CONFIG;
+    }
+    process_configure_log(conf, "master");
+    conf_free(&conf);
+    master.loop = loop_new();
+    loop_signal_start(&master.on_term, master.loop, SIGTERM, stop, &master);
+    loop_signal_start(&master.on_int, master.loop, SIGINT, stop, &master);
+    loop_signal_start(&master.on_hup, master.loop, SIGHUP, reload, &master);
+    loop_signal_start(&master.on_child, master.loop, SIGCHLD, reap, &master);
+    if (start_generation(&master, &err) < 0) {
+        log_error(LOG_ERROR, NULL, "start_refused", &err);
+        master.exit_status = EXIT_CONFIG;
+    } else {
+        loop_run(master.loop);
+    }
+    log_event(LOG_INFO, NULL, "stopped", LOG_INT("status", master.exit_status));
+    loop_signal_fini(&master.on_term);
+    loop_signal_fini(&master.on_int);
+    loop_signal_fini(&master.on_hup);
+    loop_signal_fini(&master.on_child);
+    loop_free(&master.loop);
+    return master.exit_status;
+}

@@ -1,0 +1,37 @@
+/* What the gateway's processes share: their command line, their tie to the master, their exit.
+ * Ownership: plain values; descriptors are inherited and owned by the process.
+ * Callbacks: none.
+ * Limits: none.
+ * Each process has its own file: master.c, worker.c, auditor.c. */
+#ifndef SLUICE_DAEMON_PROCESS_H
+#define SLUICE_DAEMON_PROCESS_H
+
+#include <stdint.h>
+
+#include "conf/conf.h"
+
+enum process_role { ROLE_MASTER, ROLE_WORKER, ROLE_AUDITOR };
+
+/* As given on the command line; -1 = no such descriptor. */
+struct process_options {
+    enum process_role role;
+    const char *config_file;
+    int slot;       /* worker slot from 0 */
+    int generation; /* for logs */
+    int control_fd; /* socketpair to the master */
+    int systems_fd; /* listening sockets */
+    int officers_fd;
+    int ops_fd;
+    const char *program; /* the binary on disk, for exec */
+};
+
+/* Exit statuses; sysexits.h. */
+enum { EXIT_CONFIG = 78 };
+
+int master_main(const struct process_options *options);
+int worker_main(const struct process_options *options);
+int auditor_main(const struct process_options *options);
+
+void process_configure_log(const struct conf *conf, const char *process);
+
+#endif

@@ -1,0 +1,411 @@
+/* A worker: TLS, HTTP/2, RPC, authorisation, lookups and queries. It never has the signing key. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/metrics.h"
+#include "daemon/ops.h"
+#include "daemon/process.h"
+#include "net/ipc.h"
+#include "net/loop.h"
+#include "net/tls.h"
+#include "rpc/server.h"
+#include "services/gateway.h"
+#include "services/services.h"
+
+enum {
+    READY_WAIT_MS = 2000, /* an unreachable database delays a reload no longer than this */
+    READY_POLL_MS = 5,
+    STATS_INTERVAL_MS = 1000,
+    DRAIN_POLL_MS = 20,
+    STATS_BYTES_MAX = 256 * 1024,
+};
+
+struct worker {
+    struct loop *loop;
+    const struct process_options *options;
+    struct conf *conf;
+    struct tls_context *tls;
+    struct gateway gateway;
+    struct rpc_server *systems;
+    struct rpc_server *officers;
+    struct ops *ops;
+    struct ipc *master;
+    struct ipc *auditor;
+    struct loop_timer ready_timer;
+    struct loop_timer stats_timer;
+    struct loop_timer drain_timer;
+    struct loop_signal on_term;
+    int64_t ready_deadline_us;
+    int64_t drain_deadline_us;
+    bool reported;
+    bool draining;
+    struct buf
+        others[1 + CONF_WORKERS_MAX]; /* newest metrics of the other processes, by child id */
+};
+
+static void report(struct worker *worker, const char *failure)
+{
+    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
+    Sluice__Internal__Ready ready = SLUICE__INTERNAL__READY__INIT;
+    Sluice__Internal__Failed failed = SLUICE__INTERNAL__FAILED__INIT;
+    if (failure == NULL) {
+        message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_READY;
+        message.ready = &ready;
+    } else {
+        message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_FAILED;
+        failed.text = (char *)failure;
+        message.failed = &failed;
+    }
+    ipc_send(worker->master, &message);
+    ipc_flush_blocking(worker->master);
+}
+
+/* --- drain
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void drain_look(void *arg)
+{
+    struct worker *worker = arg;
+    bool idle = rpc_server_idle(worker->systems) && rpc_server_idle(worker->officers);
+    if (!idle && loop_now_us(worker->loop) < worker->drain_deadline_us) {
+        loop_timer_start(&worker->drain_timer, DRAIN_POLL_MS);
+        return;
+    }
+    if (!idle) {
+        log_event(LOG_WARN, NULL, "drain_limit", LOG_STR("effect", "the remaining calls end now"));
+        rpc_server_end_calls(worker->systems);
+        rpc_server_end_calls(worker->officers);
+    }
+    if (worker->gateway.audit != NULL)
+        audit_client_drain(worker->gateway.audit);
+    loop_stop(worker->loop);
+}
+
+static void drain(struct worker *worker, int64_t limit_ms)
+{
+    int64_t deadline_us = loop_now_us(worker->loop) + limit_ms * 1000;
+    if (worker->draining) { /* SIGTERM may shorten a reload's drain */
+        if (deadline_us < worker->drain_deadline_us)
+            worker->drain_deadline_us = deadline_us;
+        return;
+    }
+    log_event(LOG_INFO, NULL, "draining", LOG_INT("limit_ms", limit_ms));
+    worker->draining = true;
+    worker->drain_deadline_us = deadline_us;
+    worker->gateway.draining = true;
+    if (worker->systems == NULL) { /* not open yet: nobody is being served */
+        loop_stop(worker->loop);
+        return;
+    }
+    rpc_server_drain(worker->systems);
+    rpc_server_drain(worker->officers);
+    ops_free(&worker->ops);
+    for (size_t i = 0; i < worker->gateway.source_count; i++)
+        db_source_drain(worker->gateway.sources[i].db);
+    loop_timer_start(&worker->drain_timer, DRAIN_POLL_MS);
+}
+
+static void on_term(void *arg)
+{
+    struct worker *worker = arg;
+    drain(worker, worker->conf->drain_ms);
+}
+
+/* --- the auditor
+ * ---------------------------------------------------------------------------------------------- */
+
+static void audit_send(void *arg, const uint8_t *message, size_t len)
+{
+    struct worker *worker = arg;
+    if (worker->auditor != NULL)
+        ipc_send_bytes(worker->auditor, message, len);
+}
+
+static void audit_late(void *arg, struct slice exchange_id, int64_t index)
+{
+    (void)arg;
+    char id[UUID_TEXT_BYTES] = "";
+    if (exchange_id.len == UUID_BYTES)
+        uuid_format(exchange_id.data, id);
+    log_event(LOG_WARN, NULL, "audit_late", LOG_STR("exchange", id), LOG_INT("index", index));
+}
+
+static void on_auditor_message(void *arg, const Sluice__Internal__IpcMessage *message, int fd)
+{
+    struct worker *worker = arg;
+    if (fd >= 0)
+        (void)close(fd);
+    audit_client_on_message(worker->gateway.audit, message);
+}
+
+static void on_auditor_closed(void *arg)
+{
+    struct worker *worker = arg;
+    log_event(LOG_WARN, NULL, "auditor_gone", LOG_INT("slot", worker->options->slot));
+    ipc_free(&worker->auditor);
+    audit_client_detached(worker->gateway.audit);
+}
+
+static const struct ipc_handlers auditor_handlers = { .message = on_auditor_message,
+                                                      .closed = on_auditor_closed };
+
+static void attach_auditor(struct worker *worker, int fd)
+{
+    if (worker->gateway.audit == NULL) {
+        (void)close(fd);
+        return;
+    }
+    if (worker->auditor != NULL) {
+        ipc_free(&worker->auditor);
+        audit_client_detached(worker->gateway.audit);
+    }
+    worker->auditor = ipc_new(worker->loop, fd, &auditor_handlers, worker);
+    audit_client_attached(worker->gateway.audit);
+}
+
+/* --- the master
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void keep_stats(struct worker *worker, const Sluice__Internal__Stats *stats)
+{
+    if (stats->id >= sizeof worker->others / sizeof worker->others[0])
+        return;
+    struct buf *kept = &worker->others[stats->id];
+    kept->max = STATS_BYTES_MAX;
+    buf_reset(kept);
+    (void)buf_append(kept, stats->text.data, stats->text.len);
+}
+
+static void on_master_message(void *arg, const Sluice__Internal__IpcMessage *message, int fd)
+{
+    struct worker *worker = arg;
+    if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_ATTACH && fd >= 0) {
+        attach_auditor(worker, fd);
+        return;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_DRAIN)
+        drain(worker, message->drain->limit_ms);
+    else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_STATS)
+        keep_stats(worker, message->stats);
+}
+
+static void on_master_closed(void *arg)
+{
+    struct worker *worker = arg;
+    log_event(LOG_WARN, NULL, "master_gone", LOG_STR("effect", "this process drains"));
+    drain(worker, worker->conf->drain_ms);
+}
+
+static const struct ipc_handlers master_handlers = { .message = on_master_message,
+                                                     .closed = on_master_closed };
+
+/* --- ops
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static void append_own_metrics(struct worker *worker, struct buf *out)
+{
+    char labels[64];
+    (void)snprintf(labels, sizeof labels, "process=\"worker\",slot=\"%d\"", worker->options->slot);
+    metrics_of_worker(out, labels, &worker->gateway, worker->systems, worker->officers);
+}
+
+static void ops_metrics(void *arg, struct buf *out)
+{
+    struct worker *worker = arg;
+    append_own_metrics(worker, out);
+    for (size_t i = 0; i < sizeof worker->others / sizeof worker->others[0]; i++)
+        (void)buf_append(out, worker->others[i].data, worker->others[i].len);
+}
+
+static void append_check(struct buf *out, const char *name, bool good, const char *reason)
+{
+    (void)buf_append_format(out, "%s\"%s\":{\"ready\":%s,\"reason\":\"%s\"}",
+                            out->data[out->len - 1] == '{' ? "" : ",", name,
+                            good ? "true" : "false", good ? "" : reason);
+}
+
+/* Sources do not decide: a department's outage must not take the whole gateway out of a balancer.
+ */
+static bool ops_readiness(void *arg, struct buf *out)
+{
+    struct worker *worker = arg;
+    struct gateway *gateway = &worker->gateway;
+    bool lease = authz_ready(gateway->authz);
+    bool writable = gateway->audit == NULL || audit_client_writable(gateway->audit, NULL);
+    bool ready = lease && writable && !worker->draining;
+    (void)buf_append_format(out, "{\"ready\":%s,\"checks\":{", ready ? "true" : "false");
+    append_check(out, "control_database", lease, "agreements cannot be read");
+    append_check(out, "audit_log", writable, "the audit log takes no entries");
+    for (size_t i = 0; i < gateway->source_count; i++)
+        append_check(out, gateway->sources[i].conf->name, db_source_up(gateway->sources[i].db),
+                     "the source database cannot be reached");
+    (void)buf_append_str(out, "}}\n");
+    return ready;
+}
+
+static const struct ops_handlers ops_handlers = { .metrics = ops_metrics,
+                                                  .readiness = ops_readiness };
+
+static void send_stats(void *arg)
+{
+    struct worker *worker = arg;
+    struct buf text;
+    buf_init(&text, STATS_BYTES_MAX);
+    append_own_metrics(worker, &text);
+    Sluice__Internal__Stats stats = SLUICE__INTERNAL__STATS__INIT;
+    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
+    stats.text.data = text.data;
+    stats.text.len = text.len;
+    message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_STATS;
+    message.stats = &stats;
+    ipc_send(worker->master, &message);
+    buf_fini(&text);
+    loop_timer_start(&worker->stats_timer, STATS_INTERVAL_MS);
+}
+
+/* --- start
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static struct rpc_server *open_server(struct worker *worker, const char *name,
+                                      enum rpc_listener listener, int fd)
+{
+    const struct conf *conf = worker->conf;
+    struct rpc_server_options options = {
+        .name = name,
+        .listener = listener,
+        .methods = services_methods,
+        .context = &worker->gateway,
+        .trust_domain = conf->trust_domain,
+        .tls = worker->tls,
+        .api_types = rpc_api_types(),
+        .record_types = schema_bundle_types(worker->gateway.bundle),
+        .request_bytes_max = (size_t)conf->request_bytes_max,
+        .deadline_default_ms = conf->deadline_default_ms,
+        .deadline_max_ms = conf->deadline_max_ms,
+        .stream_ms_max = conf->stream_seconds_max * 1000,
+        .connection_age_max_ms = conf->connection_age_max_ms,
+        .connections_max = (int)conf->connections_max,
+    };
+    return rpc_server_new(worker->loop, fd, &options);
+}
+
+/* A revocation or a lost lease ends what must not go on, at once. */
+static void on_authz_changed(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->systems == NULL)
+        return;
+    rpc_server_sweep(worker->systems);
+    rpc_server_sweep(worker->officers);
+}
+
+static bool sources_up(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->gateway.source_count; i++)
+        if (!db_source_up(worker->gateway.sources[i].db))
+            return false;
+    return true;
+}
+
+/* Ready = checked and warm: only then may an older generation stop accepting. */
+static void look_ready(void *arg)
+{
+    struct worker *worker = arg;
+    struct gateway *gateway = &worker->gateway;
+    bool warm = authz_ready(gateway->authz) && sources_up(worker) &&
+                (gateway->audit == NULL || audit_client_writable(gateway->audit, NULL));
+    if (!warm && loop_now_us(worker->loop) < worker->ready_deadline_us) {
+        loop_timer_start(&worker->ready_timer, READY_POLL_MS);
+        return;
+    }
+    if (!warm)
+        log_event(LOG_WARN, NULL, "started_not_warm",
+                  LOG_STR("effect", "calls that need what is missing answer UNAVAILABLE"));
+    worker->systems = open_server(worker, "systems", RPC_SYSTEMS, worker->options->systems_fd);
+    worker->officers = open_server(worker, "officers", RPC_OFFICERS, worker->options->officers_fd);
+    if (worker->options->ops_fd >= 0)
+        worker->ops = ops_new(worker->loop, worker->options->ops_fd, &ops_handlers, worker);
+    loop_timer_start(&worker->stats_timer, STATS_INTERVAL_MS);
+    worker->reported = true;
+    report(worker, NULL);
+}
+
+static int open_worker(struct worker *worker, struct err *err)
+{
+    worker->conf = conf_load(worker->options->config_file, err);
+    if (worker->conf == NULL)
+        return -1;
+    const struct conf *conf = worker->conf;
+    process_configure_log(conf, "worker");
+    struct tls_options tls = { .certificate_file = conf->tls_certificate,
+                               .key_file = conf->tls_key,
+                               .client_ca_file = conf->tls_client_ca,
+                               .crl_file = conf->tls_crl,
+                               .allow_tls12 = conf->tls_allow_tls12 };
+    worker->tls = tls_context_new(&tls, err);
+    if (worker->tls == NULL || gateway_init(&worker->gateway, worker->loop, conf, err) < 0)
+        return -1;
+    worker->gateway.authz = authz_new(worker->loop, worker->gateway.control, worker->gateway.bundle,
+                                      on_authz_changed, worker);
+    if (conf->audit_enabled) {
+        struct audit_client_options audit = { .origin = conf->audit_origin,
+                                              .instance = conf->instance,
+                                              .send = audit_send,
+                                              .late = audit_late,
+                                              .arg = worker };
+        worker->gateway.audit = audit_client_new(worker->loop, &audit);
+    } else {
+        log_event(LOG_WARN, NULL, "audit_disabled",
+                  LOG_STR("effect", "records leave WITHOUT an audit entry; for benchmarks only"));
+    }
+    return 0;
+}
+
+int worker_main(const struct process_options *options)
+{
+    struct worker *worker = mem_zero(sizeof *worker);
+    struct err err = ERR_INIT;
+    worker->options = options;
+    worker->loop = loop_new();
+    worker->master = ipc_new(worker->loop, options->control_fd, &master_handlers, worker);
+    if (open_worker(worker, &err) < 0) {
+        log_error(LOG_ERROR, NULL, "worker_refused", &err);
+        report(worker, err.text);
+        return EXIT_CONFIG;
+    }
+    loop_signal_start(&worker->on_term, worker->loop, SIGTERM, on_term, worker);
+    loop_timer_init(&worker->ready_timer, worker->loop, look_ready, worker);
+    loop_timer_init(&worker->stats_timer, worker->loop, send_stats, worker);
+    loop_timer_init(&worker->drain_timer, worker->loop, drain_look, worker);
+    worker->ready_deadline_us = loop_now_us(worker->loop) + (int64_t)READY_WAIT_MS * 1000;
+    loop_timer_start(&worker->ready_timer, 0);
+    loop_run(worker->loop);
+    rpc_server_free(&worker->systems);
+    rpc_server_free(&worker->officers);
+    ipc_free(&worker->auditor);
+    gateway_fini(&worker->gateway);
+    ipc_free(&worker->master);
+    loop_timer_fini(&worker->ready_timer);
+    loop_timer_fini(&worker->stats_timer);
+    loop_timer_fini(&worker->drain_timer);
+    loop_signal_fini(&worker->on_term);
+    for (size_t i = 0; i < sizeof worker->others / sizeof worker->others[0]; i++)
+        buf_fini(&worker->others[i]);
+    tls_context_free(&worker->tls);
+    conf_free(&worker->conf);
+    loop_free(&worker->loop);
+    free(worker);
+    return 0;
+}

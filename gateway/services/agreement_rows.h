@@ -1,0 +1,29 @@
+/* Agreements between their rows, their messages and their digest.
+ * Ownership: messages and texts lie in the arena given.
+ * Never calls back.
+ * Limits: AGREEMENT_*_MAX.
+ * Does not decide who may grant: agreement.c does. */
+#ifndef SLUICE_SERVICES_AGREEMENT_ROWS_H
+#define SLUICE_SERVICES_AGREEMENT_ROWS_H
+
+#include "base/arena.h"
+#include "pg/db.h"
+#include "sluice/v1/agreement.pb-c.h"
+
+enum {
+    AGREEMENT_PURPOSES_MAX = 64,
+    AGREEMENT_TEXT_BYTES_MAX = 1024,
+    AGREEMENT_DIGEST_BYTES = 32,
+};
+
+/* The columns of a SELECT that agreement_from_row reads. */
+extern const char agreement_columns[];
+Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_rows *rows, int row);
+/* SHA-256 over the serialised members that bind: id, consumer, dataset, fields, row filter,
+ * purposes, modes, validity, rate, burst, legal basis. */
+void agreement_digest(const Sluice__V1__Agreement *agreement,
+                      uint8_t digest_r[AGREEMENT_DIGEST_BYTES]);
+/* A PostgreSQL array literal, every item quoted. */
+char *agreement_array(struct arena *arena, char *const *items, size_t count);
+
+#endif

@@ -1,0 +1,67 @@
+/* What Lookup, BatchLookup and Query share: authorise, record, outcome, release, finish.
+ * Ownership: struct exchange is the first member of each method's call->state.
+ * Callbacks: through the call's steps.
+ * Limits: AUDIT_WAIT_MS for an entry of a refused call, the call's deadline for a released one.
+ * Does not read rows. */
+#ifndef SLUICE_SERVICES_EXCHANGE_H
+#define SLUICE_SERVICES_EXCHANGE_H
+
+#include "google/protobuf/field_mask.pb-c.h"
+#include "rpc/call.h"
+#include "services/gateway.h"
+
+/* How long the answer of a call that did not succeed waits for its entry. */
+enum { EXCHANGE_OUTCOME_WAIT_MS = 1000 };
+
+struct exchange {
+    struct authz_answer grant;
+    struct gateway_dataset *dataset;
+    const char *dataset_name; /* as asked */
+    const char *purpose;
+    const char *agreement; /* as asked */
+    const char *filter;    /* key or filter text: only its keyed digest is recorded */
+    struct db_call *db;
+    struct db_lease *lease;
+    struct audit_ticket *ticket;
+    uint8_t salt[SALT_BYTES];
+    struct audit_rows rows;
+    uint8_t (*persons)[HASH_BYTES]; /* person-index keys, in the call's arena */
+    size_t person_count;
+    size_t person_cap;
+    uint64_t quarantined;
+    bool salted;
+    bool recorded;     /* the decision entry is durable */
+    bool closed;       /* a DELIVERY entry says how it ended */
+    struct err failed; /* of the entry in flight */
+};
+
+static inline struct gateway *exchange_gateway(const struct call *call)
+{
+    return call->context;
+}
+
+/* Request id, identity, agreement, dataset state; fills call->state's exchange. */
+enum step_result exchange_authorise(struct call *call, const char *dataset, const char *agreement,
+                                    const char *purpose, const char *request_id,
+                                    const Google__Protobuf__FieldMask *fields,
+                                    enum authz_mode mode);
+/* Starts the salted digests of what will be released. */
+void exchange_start_rows(struct call *call, enum audit_rows_form form);
+/* Digests one record and its persons; row form. */
+void exchange_add_record(struct call *call, struct slice record);
+
+/* Step: appends an ALLOWED entry of this kind and waits until it is durable. */
+enum step_result exchange_record(struct call *call, Sluice__V1__AuditEntry__Kind kind);
+/* Its resumed half: goes on only when the entry is durable and the agreement still lives. */
+enum step_result exchange_recorded(struct call *call);
+
+/* Hooks of struct rpc_method. */
+enum step_result exchange_outcome(struct call *call);
+bool exchange_may_release(const struct call *call, struct err *why);
+void exchange_finish(struct call *call, bool delivered);
+
+extern const struct rpc_method exchange_lookup_method;
+extern const struct rpc_method exchange_batch_lookup_method;
+extern const struct rpc_method exchange_query_method;
+
+#endif

@@ -1,0 +1,194 @@
+#include "services/gateway.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/loop.h"
+#include "schema/plan.h"
+
+enum {
+    SOURCE_CONNECT_TIMEOUT_MS = 3000,
+    SOURCE_IN_FLIGHT_MAX = 4096,        /* lookups waiting on one shared connection */
+    CONTROL_STATEMENT_TIMEOUT_MS = 800, /* below the lease */
+    CONTROL_LEASED_MAX = 2,
+};
+
+/* --- drift: every fresh connection describes what the mappings were compiled for
+ * --------------------- */
+
+static void check_next(struct gateway_source *source);
+
+static void set_dataset_state(struct gateway_dataset *dataset, const struct err *problem)
+{
+    bool ready = problem == NULL;
+    if (!ready)
+        dataset->closed = *problem;
+    if (ready == dataset->ready && ready)
+        return;
+    if (ready)
+        log_event(LOG_INFO, NULL, "dataset_ready", LOG_STR("dataset", dataset->dataset->name));
+    else
+        log_error(LOG_WARN, NULL, "dataset_closed", &dataset->closed);
+    dataset->ready = ready;
+}
+
+static void on_described(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct gateway_source *source = arg;
+    struct gateway_dataset *dataset = &source->gateway->datasets[source->checking];
+    struct err problem = ERR_INIT;
+    if (err != NULL) {
+        bool lost = err->code == ERR_UNAVAILABLE || err->code == ERR_DEADLINE_EXCEEDED;
+        if (lost) { /* says nothing about the schema */
+            struct db_check *check = source->check;
+            source->check = NULL;
+            db_check_end(check, err);
+            return;
+        }
+        (void)err_set(&problem, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
+                      "%s: the owner's table no longer fits the mapping", dataset->dataset->name);
+        (void)err_detail(&problem, "%s", err->detail);
+        set_dataset_state(dataset, &problem);
+    } else if (schema_dataset_check_probe(dataset->dataset, rows, &problem) < 0) {
+        set_dataset_state(dataset, &problem);
+    } else {
+        set_dataset_state(dataset, NULL);
+    }
+    source->checking++;
+    check_next(source);
+}
+
+static void check_next(struct gateway_source *source)
+{
+    struct gateway *gateway = source->gateway;
+    while (source->checking < gateway->dataset_count &&
+           gateway->datasets[source->checking].source != source)
+        source->checking++;
+    if (source->checking == gateway->dataset_count) {
+        struct db_check *check = source->check;
+        source->check = NULL;
+        db_check_end(check, NULL);
+        return;
+    }
+    db_check_describe(source->check,
+                      schema_dataset_probe_sql(gateway->datasets[source->checking].dataset),
+                      on_described, source);
+}
+
+/* A drifted dataset closes by itself; the connection serves the others. */
+static void on_connected(void *arg, struct db_check *check)
+{
+    struct gateway_source *source = arg;
+    if (source->check != NULL) { /* one check at a time is enough: the other one is just as fresh */
+        db_check_end(check, NULL);
+        return;
+    }
+    source->check = check;
+    source->checking = 0;
+    check_next(source);
+}
+
+/* --- life
+ * ---------------------------------------------------------------------------------------------- */
+
+static void open_source(struct gateway *gateway, struct gateway_source *source,
+                        const struct conf_source *conf)
+{
+    source->gateway = gateway;
+    source->conf = conf;
+    struct db_source_options options = {
+        .name = conf->name,
+        .conninfo = conf->database,
+        .shared_connections = (int)conf->shared_connections,
+        .leased_connections_max = (int)conf->leased_connections,
+        .connect_timeout_ms = SOURCE_CONNECT_TIMEOUT_MS,
+        .shared_statement_timeout_ms = (int)gateway->conf->lookup_timeout_ms,
+        .shared_in_flight_max = SOURCE_IN_FLIGHT_MAX,
+        .read_only = true,
+    };
+    source->db = db_source_new(gateway->loop, &options);
+    db_source_on_connected(source->db, on_connected, source);
+}
+
+static struct gateway_source *find_source(struct gateway *gateway, const char *name)
+{
+    for (size_t i = 0; i < gateway->source_count; i++)
+        if (strcmp(gateway->conf->sources[i].name, name) == 0)
+            return &gateway->sources[i];
+    return NULL;
+}
+
+static int bind_datasets(struct gateway *gateway, struct err *err)
+{
+    gateway->source_count = gateway->conf->source_count;
+    gateway->sources = mem_array(gateway->source_count, sizeof *gateway->sources);
+    gateway->dataset_count = schema_bundle_count(gateway->bundle);
+    gateway->datasets = mem_array(gateway->dataset_count, sizeof *gateway->datasets);
+    for (size_t i = 0; i < gateway->dataset_count; i++) {
+        struct gateway_dataset *dataset = &gateway->datasets[i];
+        dataset->dataset = schema_bundle_at(gateway->bundle, i);
+        dataset->source = find_source(gateway, dataset->dataset->source);
+        if (dataset->source == NULL)
+            return err_set(err, ERR_INVALID_ARGUMENT, "CONFIG_INVALID",
+                           "%s reads the source \"%s\", which the configuration does not list",
+                           dataset->dataset->name, dataset->dataset->source);
+        (void)err_set(&dataset->closed, ERR_UNAVAILABLE, "SOURCE_UNAVAILABLE",
+                      "the owner's database has not been reached yet; try again");
+        (void)strmap_set(&gateway->dataset_index, dataset->dataset->name, dataset);
+    }
+    return 0;
+}
+
+static void open_control(struct gateway *gateway)
+{
+    struct db_source_options options = {
+        .name = "control",
+        .conninfo = gateway->conf->control_database,
+        .shared_connections = 1,
+        .leased_connections_max = CONTROL_LEASED_MAX,
+        .connect_timeout_ms = SOURCE_CONNECT_TIMEOUT_MS,
+        .shared_statement_timeout_ms = CONTROL_STATEMENT_TIMEOUT_MS,
+        .shared_in_flight_max = SOURCE_IN_FLIGHT_MAX,
+    };
+    gateway->control = db_source_new(gateway->loop, &options);
+}
+
+int gateway_init(struct gateway *gateway, struct loop *loop, const struct conf *conf,
+                 struct err *err)
+{
+    gateway->loop = loop;
+    gateway->conf = conf;
+    strmap_init(&gateway->dataset_index);
+    if (salt_key_load(conf->audit_person_key, gateway->person_key, err) < 0 ||
+        salt_key_load(conf->token_key, gateway->token_key, err) < 0)
+        return -1;
+    gateway->bundle = schema_bundle_load(conf->schemas_directory, conf->schemas_descriptors, err);
+    if (gateway->bundle == NULL || bind_datasets(gateway, err) < 0)
+        return -1;
+    open_control(gateway);
+    for (size_t i = 0; i < gateway->source_count; i++)
+        open_source(gateway, &gateway->sources[i], &conf->sources[i]);
+    return 0;
+}
+
+void gateway_fini(struct gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->source_count && gateway->sources != NULL; i++)
+        db_source_free(&gateway->sources[i].db);
+    authz_free(&gateway->authz);
+    audit_client_free(&gateway->audit);
+    db_source_free(&gateway->control);
+    free(gateway->sources);
+    free(gateway->datasets);
+    strmap_fini(&gateway->dataset_index);
+    schema_bundle_free(&gateway->bundle);
+    explicit_bzero(gateway->person_key, sizeof gateway->person_key);
+    explicit_bzero(gateway->token_key, sizeof gateway->token_key);
+}
+
+struct gateway_dataset *gateway_dataset_find(const struct gateway *gateway, const char *name)
+{
+    return strmap_get(&gateway->dataset_index, name);
+}

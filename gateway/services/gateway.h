@@ -1,0 +1,70 @@
+/* What every service of a worker shares: schema, sources, authorisation, audit, keys.
+ * Ownership: the worker owns the struct and everything in it; services borrow.
+ * Callbacks: gateway_* call back as pg/, authz/ and audit/ do.
+ * Limits: datasets and sources as configured; one worker, one thread.
+ * Does not speak HTTP and knows no process but its own. */
+#ifndef SLUICE_SERVICES_GATEWAY_H
+#define SLUICE_SERVICES_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "audit/client.h"
+#include "authz/authz.h"
+#include "base/err.h"
+#include "base/strmap.h"
+#include "conf/conf.h"
+#include "pg/db.h"
+#include "schema/bundle.h"
+
+enum { GATEWAY_KEY_BYTES = 32 };
+
+struct gateway;
+
+/* One department database. */
+struct gateway_source {
+    struct gateway *gateway;
+    const struct conf_source *conf;
+    struct db_source *db;
+    int streams; /* running in this worker */
+    /* The check of a fresh connection: which dataset is being described. */
+    struct db_check *check;
+    size_t checking;
+};
+
+/* One dataset as this worker can serve it now. */
+struct gateway_dataset {
+    const struct schema_dataset *dataset;
+    struct gateway_source *source;
+    bool ready;
+    struct err closed; /* why not, when !ready */
+};
+
+struct gateway {
+    struct loop *loop;
+    const struct conf *conf;
+    struct schema_bundle *bundle;
+    struct authz *authz;
+    struct audit_client *audit; /* NULL only when audit.enabled is false (bench) */
+    struct db_source *control;
+    struct gateway_source *sources;
+    size_t source_count;
+    struct gateway_dataset *datasets;
+    size_t dataset_count;
+    struct strmap dataset_index; /* name -> struct gateway_dataset */
+    uint8_t person_key[GATEWAY_KEY_BYTES];
+    uint8_t token_key[GATEWAY_KEY_BYTES];
+    bool draining;
+};
+
+/* Opens control database and sources (connecting goes on in the background), loads the schema
+ * bundle and the keys. -1 with FAILED_PRECONDITION or INVALID_ARGUMENT; `err->text` names the file.
+ */
+int gateway_init(struct gateway *gateway, struct loop *loop, const struct conf *conf,
+                 struct err *err);
+void gateway_fini(struct gateway *gateway);
+
+/* NULL when the bundle has no such dataset. */
+struct gateway_dataset *gateway_dataset_find(const struct gateway *gateway, const char *name);
+
+#endif

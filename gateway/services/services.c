@@ -1,0 +1,24 @@
+#include "services/services.h"
+
+#include "services/admin.h"
+#include "services/exchange.h"
+
+extern const struct rpc_method health_check_method;
+extern const struct rpc_method health_watch_method;
+extern const struct rpc_method reflection_method;
+extern const struct rpc_method catalog_list_method;
+extern const struct rpc_method catalog_get_method;
+extern const struct rpc_method agreement_grant_method;
+extern const struct rpc_method agreement_revoke_method;
+extern const struct rpc_method agreement_list_method;
+extern const struct rpc_method agreement_get_method;
+extern const struct rpc_method audit_search_method;
+extern const struct rpc_method audit_checkpoint_method;
+
+const struct rpc_method *const services_methods[] = {
+    &health_check_method,          &health_watch_method,     &reflection_method,
+    &catalog_list_method,          &catalog_get_method,      &exchange_lookup_method,
+    &exchange_batch_lookup_method, &exchange_query_method,   &agreement_grant_method,
+    &agreement_revoke_method,      &agreement_list_method,   &agreement_get_method,
+    &audit_search_method,          &audit_checkpoint_method, NULL,
+};
