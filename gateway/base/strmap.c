@@ -32,7 +32,7 @@ static size_t find(const struct strmap *map, const char *key, size_t len, uint32
     size_t i = hash & (map->cap - 1);
     while (map->slots[i].key != NULL) {
         const struct strmap_slot *slot = &map->slots[i];
-        if (slot->hash == hash && strncmp(slot->key, key, len) == 0 && slot->key[len] == '\0')
+        if (slot->hash == hash && strlen(slot->key) == len && memcmp(slot->key, key, len) == 0)
             return i;
         i = (i + 1) & (map->cap - 1);
     }

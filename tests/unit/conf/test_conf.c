@@ -1,0 +1,113 @@
+/* conf: the configuration file against the option table. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "conf/conf.h"
+
+static const char good[] = "instance: test\n"
+                           "trust_domain: sluice.example\n"
+                           "listen:\n"
+                           "  systems: 127.0.0.1:1\n"
+                           "  officers: \"[::1]:2\"\n"
+                           "tls: {certificate: a, key: b, client_ca: c}\n"
+                           "control: {database: d}\n"
+                           "audit: {database: e, origin: o, signing_key: f, salt_key: g,\n"
+                           "        person_key: h, checkpoint_file: i}\n"
+                           "token_key: j\n"
+                           "schemas: {directory: k, descriptors: l}\n"
+                           "sources:\n"
+                           "  - {name: one, database: m}\n"
+                           "  - {name: two, database: n, leased_connections: 3}\n";
+
+static struct conf *load(const char *text, struct err *err)
+{
+    char path[] = "/tmp/sluice-conf-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    (void)close(fd);
+    struct conf *conf = conf_load(path, err);
+    (void)unlink(path);
+    return conf;
+}
+
+static void defaults_and_values_are_read(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct conf *conf = load(good, &err);
+    assert_non_null(conf);
+    assert_string_equal(conf->instance, "test");
+    assert_string_equal(conf->listen_officers, "[::1]:2");
+    assert_string_equal(conf->listen_ops, "127.0.0.1:9443");
+    assert_int_equal(conf->workers, 2);
+    assert_null(conf->tls_crl);
+    assert_true(conf->audit_enabled);
+    assert_int_equal(conf->drain_ms, 30000);
+    assert_int_equal(conf->source_count, 2);
+    assert_int_equal(conf->sources[0].leased_connections, 8);
+    assert_int_equal(conf->sources[1].leased_connections, 3);
+    conf_free(&conf);
+    assert_null(conf);
+}
+
+static void refuse(const char *from, const char *to, const char *position, const char *words)
+{
+    char text[2048];
+    const char *at = strstr(good, from);
+    assert_non_null(at);
+    (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
+    struct err err = ERR_INIT;
+    assert_null(load(text, &err));
+    assert_non_null(strstr(err.text, position));
+    assert_non_null(strstr(err.text, words));
+}
+
+static void wrong_files_are_refused_with_line_and_column(void **state)
+{
+    (void)state;
+    refuse("instance: test\n", "instanse: test\n", ":1:1:", "instance"); /* did you mean */
+    refuse("instance: test\n", "instance: test\nworkers: many\n", ":2:10:", "");
+    refuse("instance: test\n", "instance: test\nworkers: 1000\n", ":2:10:", "64");
+    refuse("instance: test\n", "", ":1:1:", "instance is missing");
+    refuse("127.0.0.1:1", "localhost:1", ":4:12:", "IP address");
+    refuse("127.0.0.1:1", "127.0.0.1:99999", ":4:12:", "IP address");
+    refuse("certificate: a", "certificat: a", ":6:7:", "certificate");
+    refuse("name: two", "name: one", ":14:5:", "twice");
+    refuse("leased_connections: 3", "leased_connections: 0", ":14:", "");
+    refuse("token_key: j", "token_key: j\nlog: {level: loud}", ":11:14:", "debug info warn error");
+}
+
+static void every_option_is_explained_in_both_languages(void **state)
+{
+    (void)state;
+    const struct conf_option *option;
+    for (size_t i = 0; (option = conf_option_at(i)) != NULL; i++) {
+        assert_true(strlen(option->help) > 10);
+        assert_true(strlen(option->help_zh) > 10);
+        if (option->type == CONF_INT && option->fallback != NULL)
+            assert_in_range(strtoll(option->fallback, NULL, 10), option->min, option->max);
+        if (option->type == CONF_CHOICE)
+            assert_non_null(strstr(option->choices, option->fallback));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_and_values_are_read),
+        cmocka_unit_test(wrong_files_are_refused_with_line_and_column),
+        cmocka_unit_test(every_option_is_explained_in_both_languages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
