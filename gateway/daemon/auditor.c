@@ -54,8 +54,7 @@ struct auditor {
     bool draining;
 };
 
-/* --- drain: the last worker goes first
- * --------------------------------------------------------------------- */
+/* --- drain: the last worker goes first ------------------------------------------------------- */
 
 static void drain_look(void *arg)
 {

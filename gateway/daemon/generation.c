@@ -100,8 +100,7 @@ static void exec_child(const struct child *child, int control_fd)
     _exit(127);
 }
 
-/* --- ties
- * ---------------------------------------------------------------------------------------------- */
+/* --- ties ------------------------------------------------------------------------------------ */
 
 static void send_attach(struct ipc *ipc, Sluice__Internal__Attach__Role role, int slot, int fd)
 {
@@ -138,8 +137,7 @@ static void tie_all(struct child *child)
         tie(child, &generation->children[i]);
 }
 
-/* --- reports
- * --------------------------------------------------------------------------------------------- */
+/* --- reports --------------------------------------------------------------------------------- */
 
 static void check_ready(struct generation *generation)
 {
@@ -207,8 +205,7 @@ static void on_closed(void *arg)
 
 static const struct ipc_handlers tie_handlers = { .message = on_message, .closed = on_closed };
 
-/* --- children
- * ---------------------------------------------------------------------------------------------- */
+/* --- children -------------------------------------------------------------------------------- */
 
 static void spawn(void *arg)
 {

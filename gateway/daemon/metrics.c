@@ -1,7 +1,11 @@
 #include "daemon/metrics.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "base/mem.h"
 
 static void value(struct buf *out, const char *name, const char *labels, uint64_t number)
 {
@@ -85,4 +89,71 @@ void metrics_of_auditor(struct buf *out, const char *labels, const struct audit_
     value(out, "sluice_audit_batches_total", labels, stats.batches);
     value(out, "sluice_audit_entries_total", labels, stats.entries);
     value(out, "sluice_audit_failures_total", labels, stats.failures);
+}
+
+/* --- all processes --------------------------------------------------------------------------- */
+
+struct line {
+    const char *text;
+    size_t len;
+    size_t name_len;
+    size_t order; /* keeps the processes' own order inside one metric */
+};
+
+static int by_name(const void *left, const void *right)
+{
+    const struct line *a = left;
+    const struct line *b = right;
+    size_t shorter = a->name_len < b->name_len ? a->name_len : b->name_len;
+    int result = memcmp(a->text, b->text, shorter);
+    if (result == 0)
+        result = (a->name_len > b->name_len) - (a->name_len < b->name_len);
+    return result != 0 ? result : (a->order > b->order) - (a->order < b->order);
+}
+
+static size_t split_lines(const struct buf *text, struct line *lines, size_t max)
+{
+    const char *p = (const char *)text->data;
+    const char *end = p + text->len;
+    size_t count = 0;
+    while (p < end && count < max) {
+        const char *stop = memchr(p, '\n', (size_t)(end - p));
+        const char *brace = stop != NULL ? memchr(p, '{', (size_t)(stop - p)) : NULL;
+        if (stop == NULL)
+            break;
+        if (brace != NULL) {
+            lines[count] = (struct line){ .text = p,
+                                          .len = (size_t)(stop - p) + 1,
+                                          .name_len = (size_t)(brace - p),
+                                          .order = count };
+            count++;
+        }
+        p = stop + 1;
+    }
+    return count;
+}
+
+static bool is_counter(const struct line *line)
+{
+    static const char suffix[] = "_total";
+    size_t len = sizeof suffix - 1;
+    return line->name_len > len && memcmp(line->text + line->name_len - len, suffix, len) == 0;
+}
+
+void metrics_render(const struct buf *text, struct buf *out)
+{
+    size_t max = text->len / 2 + 1;
+    struct line *lines = mem_array(max, sizeof *lines);
+    size_t count = split_lines(text, lines, max);
+    qsort(lines, count, sizeof *lines, by_name);
+    for (size_t i = 0; i < count; i++) {
+        const struct line *line = &lines[i];
+        bool same = i > 0 && lines[i - 1].name_len == line->name_len &&
+                    memcmp(lines[i - 1].text, line->text, line->name_len) == 0;
+        if (!same)
+            (void)buf_append_format(out, "# TYPE %.*s %s\n", (int)line->name_len, line->text,
+                                    is_counter(line) ? "counter" : "gauge");
+        (void)buf_append(out, line->text, line->len);
+    }
+    free(lines);
 }

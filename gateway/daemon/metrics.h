@@ -12,6 +12,8 @@
 /* `labels` such as `process="worker",slot="0"`. */
 void metrics_of_worker(struct buf *out, const char *labels, const struct gateway *gateway,
                        const struct rpc_server *systems, const struct rpc_server *officers);
+/* Orders the lines of several processes by metric and says each metric's type once. */
+void metrics_render(const struct buf *lines, struct buf *out);
 void metrics_of_auditor(struct buf *out, const char *labels, const struct audit_appender *appender);
 
 #endif

@@ -11,6 +11,7 @@
 #include "daemon/metrics.h"
 #include "daemon/ops.h"
 #include "daemon/process.h"
+#include "net/conn.h"
 #include "net/ipc.h"
 #include "net/loop.h"
 #include "net/tls.h"
@@ -73,7 +74,8 @@ static void report(struct worker *worker, const char *failure)
 static void drain_look(void *arg)
 {
     struct worker *worker = arg;
-    bool idle = rpc_server_idle(worker->systems) && rpc_server_idle(worker->officers);
+    bool idle = rpc_server_idle(worker->systems) && rpc_server_idle(worker->officers) &&
+                conn_lingering() == 0;
     if (!idle && loop_now_us(worker->loop) < worker->drain_deadline_us) {
         loop_timer_start(&worker->drain_timer, DRAIN_POLL_MS);
         return;
@@ -118,8 +120,7 @@ static void on_term(void *arg)
     drain(worker, worker->conf->drain_ms);
 }
 
-/* --- the auditor
- * ---------------------------------------------------------------------------------------------- */
+/* --- the auditor ----------------------------------------------------------------------------- */
 
 static void audit_send(void *arg, const uint8_t *message, size_t len)
 {
@@ -223,9 +224,13 @@ static void append_own_metrics(struct worker *worker, struct buf *out)
 static void ops_metrics(void *arg, struct buf *out)
 {
     struct worker *worker = arg;
-    append_own_metrics(worker, out);
+    struct buf lines;
+    buf_init(&lines, (size_t)STATS_BYTES_MAX * (2 + CONF_WORKERS_MAX));
+    append_own_metrics(worker, &lines);
     for (size_t i = 0; i < sizeof worker->others / sizeof worker->others[0]; i++)
-        (void)buf_append(out, worker->others[i].data, worker->others[i].len);
+        (void)buf_append(&lines, worker->others[i].data, worker->others[i].len);
+    metrics_render(&lines, out);
+    buf_fini(&lines);
 }
 
 static void append_check(struct buf *out, const char *name, bool good, const char *reason)

@@ -89,8 +89,66 @@ static void destroy(void *object)
 {
     struct conn *conn = object;
     SSL_free(conn->ssl);
-    (void)close(conn->fd);
+    if (conn->fd >= 0)
+        (void)close(conn->fd);
     free(conn);
+}
+
+/* --- lingering close ------------------------------------------------------------------------- */
+
+/* Closing a socket with unread bytes resets the connection, and the reset may destroy what we said
+ * last (an alert, a GOAWAY, an answer). So our side ends first and the peer gets a moment to read.
+ */
+struct lingering_socket {
+    struct loop_io io;
+    struct loop_timer timer;
+    size_t discarded;
+};
+
+static int lingering;
+
+static void linger_end(void *arg)
+{
+    struct lingering_socket *socket = arg;
+    struct loop *loop = socket->io.loop;
+    (void)close(socket->io.fd);
+    loop_io_fini(&socket->io);
+    loop_timer_fini(&socket->timer);
+    loop_free_later(loop, socket);
+    lingering--;
+}
+
+static void linger_read(void *arg, int ready)
+{
+    struct lingering_socket *socket = arg;
+    char bytes[4096];
+    (void)ready;
+    ssize_t got = read(socket->io.fd, bytes, sizeof bytes);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got > 0)
+        socket->discarded += (size_t)got;
+    if (got <= 0 || socket->discarded > CONN_LINGER_BYTES_MAX)
+        linger_end(socket);
+}
+
+static void linger_start(struct loop *loop, int fd)
+{
+    if (lingering >= CONN_LINGERING_MAX || shutdown(fd, SHUT_WR) != 0) {
+        (void)close(fd);
+        return;
+    }
+    struct lingering_socket *socket = mem_zero(sizeof *socket);
+    loop_io_init(&socket->io, loop, fd, linger_read, socket);
+    loop_timer_init(&socket->timer, loop, linger_end, socket);
+    loop_io_want(&socket->io, LOOP_READ);
+    loop_timer_start(&socket->timer, CONN_LINGER_MS);
+    lingering++;
+}
+
+int conn_lingering(void)
+{
+    return lingering;
 }
 
 void conn_free(struct conn **conn_ref)
@@ -104,6 +162,8 @@ void conn_free(struct conn **conn_ref)
     ERR_clear_error();
     conn->state = CONN_CLOSED;
     loop_io_fini(&conn->io);
+    linger_start(conn->loop, conn->fd);
+    conn->fd = -1;
     loop_timer_fini(&conn->handshake_timer);
     loop_task_cancel(&conn->again);
     loop_task_cancel(&conn->end);

@@ -20,6 +20,9 @@ struct loop;
 
 enum {
     CONN_HANDSHAKE_MS = 10000, /* a slow link needs three round trips, not ten seconds */
+    CONN_LINGER_MS = 1000,     /* a closed connection's last words are read within a round trip */
+    CONN_LINGER_BYTES_MAX = 1048576, /* and a peer that only talks is not listened to for long */
+    CONN_LINGERING_MAX = 1024,
     CONN_SNDBUF_BYTES = 65536, /* Linux doubles it: 128 KiB that a revocation cannot call back */
 };
 
@@ -40,6 +43,8 @@ ssize_t conn_read(struct conn *conn, void *out, size_t size);
 ssize_t conn_write(struct conn *conn, const void *data, size_t len);
 /* Stops or resumes `readable`. */
 void conn_want_read(struct conn *conn, bool want);
+/* Closed connections whose peers may still be reading: a process waits for them before it exits. */
+int conn_lingering(void);
 const struct tls_peer *conn_peer(const struct conn *conn); /* valid after `ready` */
 const char *conn_address(const struct conn *conn);         /* "127.0.0.1:51234" */
 

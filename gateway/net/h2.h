@@ -73,7 +73,7 @@ int h2_server_streams(const struct h2_server *server);
 /* Resets what is left. `closed` fires for each stream before this returns to the loop. */
 void h2_server_free(struct h2_server **server);
 
-/* --- streams ---------------------------------------------------------------------------------- */
+/* --- streams --------------------------------------------------------------------------------- */
 const char *h2_stream_method(const struct h2_stream *stream);
 const char *h2_stream_path(const struct h2_stream *stream); /* without the query string */
 /* NULL when absent; of several, the first. */

@@ -37,8 +37,7 @@ void h2_conn_wake(struct h2_conn *conn)
         loop_task_post(conn->server->loop, &conn->pump);
 }
 
-/* --- events to the handlers
- * ----------------------------------------------------------------------- */
+/* --- events to the handlers ------------------------------------------------------------------ */
 
 static void tell_closed(struct h2_stream *stream, uint32_t error_code)
 {
@@ -99,16 +98,19 @@ static void tell_writers(struct h2_conn *conn)
     }
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------ */
 
+/* The time-out runs from the last stream's end: what else a peer sends does not keep it alive. */
 static void update_idle_timer(struct h2_conn *conn)
 {
-    if (conn->stream_count == 0)
-        loop_timer_start(&conn->idle_timer,
-                         conn->going_away ? H2_GOAWAY_ROUND_TRIP_MS : H2_IDLE_MS);
-    else
+    bool busy = conn->stream_count > 0;
+    if (busy == conn->busy)
+        return;
+    conn->busy = busy;
+    if (busy)
         loop_timer_cancel(&conn->idle_timer);
+    else
+        loop_timer_start(&conn->idle_timer, H2_IDLE_MS);
 }
 
 static void send_final_goaway(void *arg)
@@ -138,12 +140,12 @@ static void go_away(void *arg)
 static void on_idle(void *arg)
 {
     struct h2_conn *conn = arg;
-    if (conn->going_away)
+    if (conn->going_away) {
         conn_close(conn);
-    else
-        go_away(conn);
-    if (!conn->dead)
-        update_idle_timer(conn);
+        return;
+    }
+    go_away(conn);
+    loop_timer_start(&conn->idle_timer, 2 * H2_GOAWAY_ROUND_TRIP_MS);
 }
 
 static void on_certificate_expired(void *arg)
@@ -279,8 +281,7 @@ static const struct conn_handlers conn_events = {
     .ready = on_ready, .readable = on_readable, .writable = on_pump, .closed = on_closed
 };
 
-/* --- the server
- * ------------------------------------------------------------------------------------ */
+/* --- the server ------------------------------------------------------------------------------ */
 
 static void add_conn(struct h2_server *server, int fd)
 {

@@ -68,6 +68,7 @@ struct h2_conn {
     struct loop_timer age_timer;
     struct loop_timer expiry_timer;
     struct loop_timer goaway_timer;
+    bool busy; /* has streams */
     bool going_away;
     bool final_goaway;
     bool in_session; /* inside nghttp2: nothing may be freed */

@@ -6,8 +6,7 @@
 #include "base/mem.h"
 #include "net/h2_internal.h"
 
-/* --- what nghttp2 tells us: recorded, never acted on here
- * ----------------------------------------- */
+/* --- what nghttp2 tells us: recorded, never acted on here ------------------------------------ */
 
 /* Frames that cost us work and carry nothing: too many of them end the connection. */
 static int count_flood(struct h2_conn *conn)

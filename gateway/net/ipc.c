@@ -102,7 +102,7 @@ static void fail(struct ipc *ipc)
     loop_task_post(ipc->loop, &ipc->close);
 }
 
-/* --- sending ---------------------------------------------------------------------------------- */
+/* --- sending --------------------------------------------------------------------------------- */
 
 static ssize_t send_part(struct ipc *ipc)
 {
@@ -208,7 +208,7 @@ void ipc_flush_blocking(struct ipc *ipc)
     }
 }
 
-/* --- receiving -------------------------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------------------------------- */
 
 static void keep_descriptors(struct ipc *ipc, struct msghdr *header)
 {

@@ -68,8 +68,7 @@ static char *percent_encode(struct arena *arena, const char *text)
     return out;
 }
 
-/* --- JSON
- * ------------------------------------------------------------------------------------------ */
+/* --- JSON ------------------------------------------------------------------------------------ */
 
 static void append_json_string(struct buf *out, const char *text)
 {
@@ -109,8 +108,7 @@ static int to_json(struct call *call, const uint8_t *data, size_t len, struct bu
     return schema_json_encode(&options, rpc_route_of(call)->types->output, data, len, out, err);
 }
 
-/* --- headers
- * ----------------------------------------------------------------------------------------- */
+/* --- headers --------------------------------------------------------------------------------- */
 
 struct header_list {
     struct h2_header items[ANSWER_HEADERS_MAX];
@@ -196,8 +194,7 @@ int rpc_write_message(struct call *call, const uint8_t *data, size_t len, struct
     return 0;
 }
 
-/* --- ends
- * -------------------------------------------------------------------------------------------- */
+/* --- ends ------------------------------------------------------------------------------------ */
 
 static void end_grpc(struct call *call)
 {

@@ -24,9 +24,6 @@ static int to_protobuf(struct call *call, const uint8_t *data, size_t len, struc
                                         call->server->options.record_types };
     struct schema_json_options options = { .sets = sets, .set_count = sets[1] != NULL ? 2 : 1 };
     const struct rpc_route *route = rpc_route_of(call);
-    /* Connect: an empty body stands for an empty message. */
-    if (len == 0)
-        return 0;
     return schema_json_decode(&options, route->types->input, (const char *)data, len, out, err);
 }
 

@@ -7,8 +7,7 @@
 #include "base/mem.h"
 #include "rpc/internal.h"
 
-/* --- the method table
- * --------------------------------------------------------------------------------- */
+/* --- the method table ------------------------------------------------------------------------ */
 
 static const struct schema_method *find_types(const struct schema_set *set, const char *path)
 {
@@ -36,8 +35,7 @@ static void add_routes(struct rpc_server *server)
     }
 }
 
-/* --- requests
- * ------------------------------------------------------------------------------------------ */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static int check_identity(struct call *call)
 {
@@ -249,8 +247,7 @@ static const struct h2_handlers handlers = {
     .closed = on_closed,
 };
 
-/* --- the server
- * ------------------------------------------------------------------------------------------ */
+/* --- the server ------------------------------------------------------------------------------ */
 
 struct rpc_server *rpc_server_new(struct loop *loop, int listen_fd,
                                   const struct rpc_server_options *options)

@@ -41,8 +41,7 @@ enum step_result admin_admit(struct call *call)
     return STEP_NEXT;
 }
 
-/* --- one statement
- * ------------------------------------------------------------------------------------------ */
+/* --- one statement --------------------------------------------------------------------------- */
 
 static void on_done(void *arg, const struct db_rows *rows, const struct err *err)
 {

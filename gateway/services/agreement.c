@@ -42,8 +42,7 @@ static int invalid(struct call *call, const char *reason, const char *text)
     return err_set(&call->err, ERR_INVALID_ARGUMENT, reason, "%s", text);
 }
 
-/* --- settle: the answer waits until what it says is true everywhere
- * ---------------------------------------- */
+/* --- settle: the answer waits until what it says is true everywhere -------------------------- */
 
 static void settled(void *arg)
 {
@@ -396,8 +395,7 @@ const struct rpc_method agreement_revoke_method = {
     .finish = agreement_finish,
 };
 
-/* --- Get and List
- * ---------------------------------------------------------------------------------------------- */
+/* --- Get and List ---------------------------------------------------------------------------- */
 
 static enum step_result get_select(struct call *call)
 {

@@ -134,8 +134,7 @@ const struct rpc_method audit_search_method = {
     .finish = admin_finish,
 };
 
-/* --- GetCheckpoint
- * ------------------------------------------------------------------------------------------- */
+/* --- GetCheckpoint --------------------------------------------------------------------------- */
 
 /* The read is recorded, and the note that covers this very entry is the newest checkpoint. */
 static enum step_result checkpoint_record(struct call *call)

@@ -13,8 +13,7 @@ static struct exchange *exchange_of(const struct call *call)
     return call->state;
 }
 
-/* --- authorise
- * -------------------------------------------------------------------------------------------- */
+/* --- authorise ------------------------------------------------------------------------------- */
 
 static enum step_result check_dataset(struct call *call, struct exchange *exchange)
 {
@@ -22,7 +21,7 @@ static enum step_result check_dataset(struct call *call, struct exchange *exchan
     if (exchange->dataset->ready)
         return STEP_NEXT;
     exchange->grant.rule = "dataset.state";
-    call->err = exchange->dataset->closed;
+    gateway_dataset_closed(exchange->dataset, &call->err);
     return STEP_FAIL;
 }
 
@@ -60,8 +59,7 @@ enum step_result exchange_authorise(struct call *call, const char *dataset, cons
     return check_dataset(call, exchange);
 }
 
-/* --- what is released
- * --------------------------------------------------------------------------------------- */
+/* --- what is released ------------------------------------------------------------------------ */
 
 void exchange_start_rows(struct call *call, enum audit_rows_form form)
 {
@@ -137,8 +135,7 @@ static void fill_entry(struct call *call, struct audit_entry_fields *entry)
             slice_of(exchange->grant.fields, (exchange->grant.dataset->type->field_count + 7) / 8);
 }
 
-/* --- an allowed call's entry
- * ------------------------------------------------------------------------------- */
+/* --- an allowed call's entry ----------------------------------------------------------------- */
 
 /* The caller's receipt: where the log holds this exchange, under which signed head. */
 static void give_receipt(struct call *call, const char *index, struct slice checkpoint)

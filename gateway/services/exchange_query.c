@@ -43,8 +43,7 @@ static const Sluice__V1__QueryRequest *request_of(const struct call *call)
 
 static void flush_batch(void *arg);
 
-/* --- authorise
- * -------------------------------------------------------------------------------------------- */
+/* --- authorise ------------------------------------------------------------------------------- */
 
 /* What a token is bound to. Lengths stand before texts, so that no two queries read alike. */
 static void digest_query(const struct call *call, struct query *query)
@@ -138,8 +137,7 @@ static enum step_result query_decide(struct call *call)
     return exchange_record(call, SLUICE__V1__AUDIT_ENTRY__KIND__DECISION);
 }
 
-/* --- the connection
- * ----------------------------------------------------------------------------------------- */
+/* --- the connection -------------------------------------------------------------------------- */
 
 static void on_lease(void *arg, const struct err *err)
 {

@@ -15,10 +15,10 @@ enum {
     CONTROL_LEASED_MAX = 2,
 };
 
-/* --- drift: every fresh connection describes what the mappings were compiled for
- * --------------------- */
+/* --- drift: every fresh connection describes what the mappings were compiled for ------------- */
 
 static void check_next(struct gateway_source *source);
+static void probe(void *arg);
 
 static void set_dataset_state(struct gateway_dataset *dataset, const struct err *problem)
 {
@@ -34,27 +34,42 @@ static void set_dataset_state(struct gateway_dataset *dataset, const struct err 
     dataset->ready = ready;
 }
 
+/* What a description or an empty result says about a dataset. False: it says nothing, try later. */
+static bool judge(struct gateway_dataset *dataset, const struct db_rows *rows,
+                  const struct err *err)
+{
+    struct err problem = ERR_INIT;
+    if (err == NULL) {
+        bool fits = schema_dataset_check_probe(dataset->dataset, rows, &problem) == 0;
+        set_dataset_state(dataset, fits ? NULL : &problem);
+        return true;
+    }
+    if (err->code != ERR_FAILED_PRECONDITION)
+        return false;
+    (void)err_set(&problem, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
+                  "%s: the owner's table no longer fits the mapping", dataset->dataset->name);
+    (void)err_detail(&problem, "%s", err->detail);
+    set_dataset_state(dataset, &problem);
+    return true;
+}
+
+/* The next dataset of this source from position `at`, or dataset_count. */
+static size_t next_dataset(const struct gateway_source *source, size_t at)
+{
+    const struct gateway *gateway = source->gateway;
+    while (at < gateway->dataset_count && gateway->datasets[at].source != source)
+        at++;
+    return at;
+}
+
 static void on_described(void *arg, const struct db_rows *rows, const struct err *err)
 {
     struct gateway_source *source = arg;
-    struct gateway_dataset *dataset = &source->gateway->datasets[source->checking];
-    struct err problem = ERR_INIT;
-    if (err != NULL) {
-        bool lost = err->code == ERR_UNAVAILABLE || err->code == ERR_DEADLINE_EXCEEDED;
-        if (lost) { /* says nothing about the schema */
-            struct db_check *check = source->check;
-            source->check = NULL;
-            db_check_end(check, err);
-            return;
-        }
-        (void)err_set(&problem, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
-                      "%s: the owner's table no longer fits the mapping", dataset->dataset->name);
-        (void)err_detail(&problem, "%s", err->detail);
-        set_dataset_state(dataset, &problem);
-    } else if (schema_dataset_check_probe(dataset->dataset, rows, &problem) < 0) {
-        set_dataset_state(dataset, &problem);
-    } else {
-        set_dataset_state(dataset, NULL);
+    if (!judge(&source->gateway->datasets[source->checking], rows, err)) {
+        struct db_check *check = source->check;
+        source->check = NULL;
+        db_check_end(check, err);
+        return;
     }
     source->checking++;
     check_next(source);
@@ -63,9 +78,7 @@ static void on_described(void *arg, const struct db_rows *rows, const struct err
 static void check_next(struct gateway_source *source)
 {
     struct gateway *gateway = source->gateway;
-    while (source->checking < gateway->dataset_count &&
-           gateway->datasets[source->checking].source != source)
-        source->checking++;
+    source->checking = next_dataset(source, source->checking);
     if (source->checking == gateway->dataset_count) {
         struct db_check *check = source->check;
         source->check = NULL;
@@ -90,8 +103,62 @@ static void on_connected(void *arg, struct db_check *check)
     check_next(source);
 }
 
-/* --- life
- * ---------------------------------------------------------------------------------------------- */
+/* --- drift between connections ------------------------------------------------------------ */
+
+static void probe_next(struct gateway_source *source);
+
+static void probe_over(struct gateway_source *source)
+{
+    db_lease_release(&source->probe);
+    loop_timer_start(&source->probe_timer, GATEWAY_PROBE_MS);
+}
+
+static void on_probed(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct gateway_source *source = arg;
+    if (!judge(&source->gateway->datasets[source->probing], rows, err)) {
+        probe_over(source);
+        return;
+    }
+    source->probing++;
+    probe_next(source);
+}
+
+static void probe_next(struct gateway_source *source)
+{
+    struct gateway *gateway = source->gateway;
+    source->probing = next_dataset(source, source->probing);
+    if (source->probing == gateway->dataset_count) {
+        probe_over(source);
+        return;
+    }
+    struct db_sql sql = { .text = schema_dataset_probe_sql(
+                              gateway->datasets[source->probing].dataset) };
+    db_lease_execute(source->probe, &sql,
+                     loop_now_us(gateway->loop) + (int64_t)GATEWAY_PROBE_MS * 1000, on_probed,
+                     source);
+}
+
+static void on_probe_lease(void *arg, const struct err *err)
+{
+    struct gateway_source *source = arg;
+    if (err != NULL)
+        probe_over(source);
+    else
+        probe_next(source);
+}
+
+static void probe(void *arg)
+{
+    struct gateway_source *source = arg;
+    const struct gateway *gateway = source->gateway;
+    source->probing = 0;
+    source->probe =
+        db_lease_start(source->db, loop_now_us(gateway->loop) + (int64_t)GATEWAY_PROBE_MS * 1000,
+                       on_probe_lease, source);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
 
 static void open_source(struct gateway *gateway, struct gateway_source *source,
                         const struct conf_source *conf)
@@ -110,6 +177,8 @@ static void open_source(struct gateway *gateway, struct gateway_source *source,
     };
     source->db = db_source_new(gateway->loop, &options);
     db_source_on_connected(source->db, on_connected, source);
+    loop_timer_init(&source->probe_timer, gateway->loop, probe, source);
+    loop_timer_start(&source->probe_timer, GATEWAY_PROBE_MS);
 }
 
 static struct gateway_source *find_source(struct gateway *gateway, const char *name)
@@ -175,8 +244,11 @@ int gateway_init(struct gateway *gateway, struct loop *loop, const struct conf *
 
 void gateway_fini(struct gateway *gateway)
 {
-    for (size_t i = 0; i < gateway->source_count && gateway->sources != NULL; i++)
+    for (size_t i = 0; i < gateway->source_count && gateway->sources != NULL; i++) {
+        loop_timer_fini(&gateway->sources[i].probe_timer);
+        db_lease_release(&gateway->sources[i].probe);
         db_source_free(&gateway->sources[i].db);
+    }
     authz_free(&gateway->authz);
     audit_client_free(&gateway->audit);
     db_source_free(&gateway->control);
@@ -191,4 +263,16 @@ void gateway_fini(struct gateway *gateway)
 struct gateway_dataset *gateway_dataset_find(const struct gateway *gateway, const char *name)
 {
     return strmap_get(&gateway->dataset_index, name);
+}
+
+void gateway_dataset_closed(const struct gateway_dataset *dataset, struct err *err)
+{
+    *err = dataset->closed;
+    if (strcmp(dataset->closed.reason, "SCHEMA_DRIFT") != 0)
+        return;
+    (void)err_set(
+        err, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
+        "%s is paused: its owner's table no longer fits the mapping; the owner must mend it",
+        dataset->dataset->name);
+    (void)err_detail(err, "%s", dataset->closed.text);
 }

@@ -14,10 +14,14 @@
 #include "base/err.h"
 #include "base/strmap.h"
 #include "conf/conf.h"
+#include "net/loop.h"
 #include "pg/db.h"
 #include "schema/bundle.h"
 
-enum { GATEWAY_KEY_BYTES = 32 };
+enum {
+    GATEWAY_KEY_BYTES = 32,
+    GATEWAY_PROBE_MS = 2000, /* between two looks at the owners' tables; a look is a few LIMIT 0 */
+};
 
 struct gateway;
 
@@ -30,6 +34,11 @@ struct gateway_source {
     /* The check of a fresh connection: which dataset is being described. */
     struct db_check *check;
     size_t checking;
+    /* The same on a leased connection, every GATEWAY_PROBE_MS: drift is found, and its mending too.
+     */
+    struct loop_timer probe_timer;
+    struct db_lease *probe;
+    size_t probing;
 };
 
 /* One dataset as this worker can serve it now. */
@@ -66,5 +75,8 @@ void gateway_fini(struct gateway *gateway);
 
 /* NULL when the bundle has no such dataset. */
 struct gateway_dataset *gateway_dataset_find(const struct gateway *gateway, const char *name);
+/* Why a dataset is closed, as a consumer may read it: the owner's columns are the owner's business.
+ */
+void gateway_dataset_closed(const struct gateway_dataset *dataset, struct err *err);
 
 #endif
