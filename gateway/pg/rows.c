@@ -1,0 +1,75 @@
+#include <libpq-fe.h>
+
+#include "pg/db.h"
+
+/* A db_rows is a PGresult seen through a narrower window: no copy, and unit tests of other rooms
+ * can make one with PQmakeEmptyPGresult. */
+static const PGresult *result_of(const struct db_rows *rows)
+{
+    return (const PGresult *)(const void *)rows;
+}
+
+int db_row_count(const struct db_rows *rows)
+{
+    return PQntuples(result_of(rows));
+}
+
+int db_column_count(const struct db_rows *rows)
+{
+    return PQnfields(result_of(rows));
+}
+
+struct db_value db_value(const struct db_rows *rows, int row, int column)
+{
+    const PGresult *result = result_of(rows);
+    if (row < 0 || row >= PQntuples(result) || column < 0 || column >= PQnfields(result) ||
+        PQgetisnull(result, row, column))
+        return (struct db_value){ NULL, 0 };
+    return (struct db_value){ (const uint8_t *)PQgetvalue(result, row, column),
+                              (uint32_t)PQgetlength(result, row, column) };
+}
+
+uint32_t db_column_type(const struct db_rows *rows, int column)
+{
+    return PQftype(result_of(rows), column);
+}
+
+int32_t db_column_modifier(const struct db_rows *rows, int column)
+{
+    return PQfmod(result_of(rows), column);
+}
+
+const char *db_column_name(const struct db_rows *rows, int column)
+{
+    const char *name = PQfname(result_of(rows), column);
+    return name != NULL ? name : "";
+}
+
+const char *db_command_tag(const struct db_rows *rows)
+{
+    /* libpq 15 takes a pointer to non-const but only reads. */
+    return PQcmdStatus((PGresult *)(uintptr_t)result_of(rows));
+}
+
+static uint64_t big_endian(struct db_value value)
+{
+    uint64_t number = 0;
+    for (uint32_t i = 0; i < value.len; i++)
+        number = number << 8 | value.data[i];
+    return number;
+}
+
+int64_t db_int8(struct db_value value)
+{
+    return value.data != NULL && value.len == 8 ? (int64_t)big_endian(value) : 0;
+}
+
+int32_t db_int4(struct db_value value)
+{
+    return value.data != NULL && value.len == 4 ? (int32_t)(uint32_t)big_endian(value) : 0;
+}
+
+bool db_bool(struct db_value value)
+{
+    return value.data != NULL && value.len == 1 && value.data[0] != 0;
+}

@@ -1,0 +1,163 @@
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "pg/internal.h"
+
+/* A short lookup on one of the shared connections. Its memory lives until the server has answered,
+ * even when nobody waits for the answer any more. */
+struct db_call {
+    struct list link; /* source->calls */
+    struct db_source *source;
+    struct statement statement;
+    struct loop_timer deadline;
+    struct loop_task refused;
+    bool sent;
+    db_done_fn done; /* NULL: told, cancelled or late */
+    void *arg;
+    struct err err; /* for `refused` */
+};
+
+static struct conn *least_busy(const struct db_source *source)
+{
+    struct conn *best = NULL;
+    list_for_each(link, &source->shared)
+    {
+        struct conn *conn = list_item(link, struct conn, link);
+        if (conn->state == CONN_READY && conn_usable(conn) &&
+            (best == NULL || conn->in_flight < best->in_flight))
+            best = conn;
+    }
+    return best;
+}
+
+static void free_call(struct db_call *call)
+{
+    list_remove(&call->link);
+    loop_timer_fini(&call->deadline);
+    loop_task_cancel(&call->refused);
+    loop_free_later(call->source->loop, call);
+}
+
+static void tell(struct db_call *call, const PGresult *rows, const struct err *err)
+{
+    db_done_fn done = call->done;
+    call->done = NULL;
+    if (done != NULL && !call->source->freed)
+        done(call->arg, rows != NULL ? rows_of(rows) : NULL, err);
+}
+
+static void on_done(struct statement *statement, const PGresult *rows, const struct err *err)
+{
+    struct db_call *call = list_item(statement, struct db_call, statement);
+    struct db_source *source = call->source;
+    loop_timer_cancel(&call->deadline);
+    tell(call, rows, err);
+    free_call(call);
+    if (source->draining && !source->freed)
+        shared_drain(source);
+}
+
+static void set_late(struct err *err)
+{
+    (void)err_set(err, ERR_DEADLINE_EXCEEDED, "SOURCE_TIMEOUT",
+                  "the owner's database did not answer before the deadline; try again");
+}
+
+static void on_deadline(void *arg)
+{
+    struct db_call *call = arg;
+    struct err err;
+    set_late(&err);
+    call->source->failures++;
+    tell(call, NULL,
+         &err); /* a cancel on the server could hit a neighbour: the answer is discarded */
+}
+
+static void on_refused(void *arg)
+{
+    struct db_call *call = arg;
+    struct err err = call->err;
+    tell(call, NULL, &err);
+    free_call(call);
+}
+
+/* 0: on its way; -1: call->err is set. */
+static int send_call(struct db_call *call, const struct db_sql *sql, int64_t wait_us)
+{
+    struct db_source *source = call->source;
+    struct conn *conn = least_busy(source);
+    if (wait_us <= 0) {
+        set_late(&call->err);
+        return -1;
+    }
+    if (conn == NULL) {
+        (void)err_set_unavailable(&call->err);
+        return err_detail(&call->err, "%s", source->last_err.detail);
+    }
+    if (conn->in_flight >= source->options.shared_in_flight_max)
+        return err_set(&call->err, ERR_RESOURCE_EXHAUSTED, "SOURCE_BUSY",
+                       "too many lookups wait for the owner's database; try again");
+    return conn_send(conn, &call->statement, sql, true, &call->err);
+}
+
+struct db_call *db_call_start(struct db_source *source, const struct db_sql *sql,
+                              int64_t deadline_us, db_done_fn done, void *arg)
+{
+    assert(done != NULL);
+    struct db_call *call = mem_zero(sizeof *call);
+    call->source = source;
+    call->done = done;
+    call->arg = arg;
+    list_append(&source->calls, &call->link);
+    statement_init(&call->statement, NULL, on_done);
+    loop_timer_init(&call->deadline, source->loop, on_deadline, call);
+    loop_task_init(&call->refused, on_refused, call);
+    int64_t wait_us = deadline_us - loop_now_us(source->loop);
+    call->sent = send_call(call, sql, wait_us) == 0;
+    if (call->sent) {
+        loop_timer_start_us(&call->deadline, wait_us);
+    } else {
+        source->failures++;
+        loop_task_post(source->loop, &call->refused);
+    }
+    return call;
+}
+
+void db_call_cancel(struct db_call **call)
+{
+    struct db_call *c = *call;
+    *call = NULL;
+    if (c == NULL || c->done == NULL)
+        return;
+    c->done = NULL;
+    loop_timer_cancel(&c->deadline);
+    if (!c->sent)
+        free_call(c);
+}
+
+void shared_drain(struct db_source *source)
+{
+    struct conn *kept = NULL;
+    list_for_each(link, &source->shared)
+    {
+        struct conn *conn = list_item(link, struct conn, link);
+        if (kept == NULL || (kept->state != CONN_READY && conn->state == CONN_READY))
+            kept = conn;
+    }
+    list_for_each(link, &source->shared)
+    {
+        struct conn *conn = list_item(link, struct conn, link);
+        if (conn != kept && conn->in_flight == 0 && conn->check == NULL)
+            conn_retire(conn);
+    }
+}
+
+void shared_free_all(struct db_source *source)
+{
+    list_for_each(link, &source->calls)
+    {
+        struct db_call *call = list_item(link, struct db_call, link);
+        db_call_cancel(&call);
+    }
+}
