@@ -1,0 +1,45 @@
+/* One entry on its way into the store, in the auditor.
+ * Ownership: an item is one block of memory that holds copies of everything; append_item_free wipes
+ * it. Never calls back. Limits: those of entry.h, checked again: workers are ours, but a bad value
+ * would stop the whole log. Inside the room only. */
+#ifndef SLUICE_AUDIT_APPEND_ITEM_H
+#define SLUICE_AUDIT_APPEND_ITEM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "audit/entry.h"
+#include "base/list.h"
+
+struct append_item {
+    struct list link;
+    void *worker;  /* whom to answer; NULL: nobody any more */
+    int64_t index; /* -1: not in the log yet */
+    bool resent;
+    bool denied;
+    bool salted;
+    bool has_exchange;
+    uint8_t id[UUID_BYTES];
+    uint8_t exchange_id[UUID_BYTES];
+    uint8_t salt[SALT_BYTES];
+    uint8_t leaf_hash[MERKLE_HASH_BYTES];
+    int64_t time_us;
+    uint32_t kind;
+    uint32_t outcome;
+    const char *subject;
+    const char *department;
+    const char *owner;
+    const char *dataset;
+    const char *agreement;
+    const char *purpose;
+    struct slice leaf;
+    struct slice persons; /* HASH_BYTES each */
+    size_t size;          /* of the whole block */
+};
+
+/* NULL with INVALID_ARGUMENT when it is not what audit_entry_build makes. */
+struct append_item *append_item_new(void *worker, const Sluice__Internal__Append *append,
+                                    struct err *err);
+void append_item_free(struct append_item **item);
+
+#endif

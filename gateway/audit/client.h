@@ -1,0 +1,89 @@
+/* A worker's end of the audit log: entries go to the auditor, tickets wait until they are durable.
+ * Ownership: the client owns its tickets; a caller borrows one until its callback or its cancel.
+ * Callbacks: `done` never inside append, never after cancel, otherwise exactly once. They run from
+ * a task, a timer or audit_client_on_message. Limits: AUDIT_UNRESOLVED_MAX entries and
+ * AUDIT_UNRESOLVED_BYTES_MAX wait at once. Does not know sockets: `send` takes the bytes of one
+ * packed sluice.internal.IpcMessage and queues them (ipc_send_bytes does). An admitted entry is
+ * never dropped, whatever becomes of its call. */
+#ifndef SLUICE_AUDIT_CLIENT_H
+#define SLUICE_AUDIT_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "audit/entry.h"
+#include "base/buf.h"
+#include "sluice/internal/ipc.pb-c.h"
+
+struct err;
+struct loop;
+
+enum {
+    AUDIT_UNRESOLVED_MAX = 8192,
+    AUDIT_UNRESOLVED_BYTES_MAX = 32 * 1024 * 1024,
+    AUDIT_FRAME_BYTES_MAX = 1024 * 1024, /* a larger flush is several frames */
+};
+
+struct audit_client_options {
+    const char *origin;
+    const char *instance;
+    void (*send)(void *arg, const uint8_t *message, size_t len);
+    /* An allowed decision became durable after its call had given up (deadline or cancel). The
+     * client has already appended the DELIVERY entry that says so; this is for logs and counters.
+     * May be NULL. `exchange_id` is 16 bytes or empty. */
+    void (*late)(void *arg, struct slice exchange_id, int64_t index);
+    void *arg;
+};
+
+struct audit_client;
+struct audit_client *audit_client_new(struct loop *loop,
+                                      const struct audit_client_options *options);
+/* No callback fires any more; what was not sent is lost, so drain first. */
+void audit_client_free(struct audit_client **client);
+
+/* `err` NULL: the entry is durable at `index`, covered by the signed note `checkpoint` (valid
+ * during the callback). `index` -1 without an error: a denial that was counted for a shared entry.
+ * Errors: RESOURCE_EXHAUSTED AUDIT_BACKLOG (too many wait; not recorded) or ENTRY_TOO_LARGE (not
+ * recorded), INVALID_ARGUMENT ENTRY_INVALID (not recorded), UNAVAILABLE AUDIT_UNAVAILABLE (the
+ * deadline passed: it may be recorded later). After any error no record may leave. NULL only for
+ * kinds other than DECISION whose loss would merely be logged. */
+typedef void (*audit_done_fn)(void *arg, int64_t index, struct slice checkpoint,
+                              const struct err *err);
+
+/* Admits an entry. `deadline_us` is monotonic. Fields are used before the return. Never NULL. The
+ * client itself marks an allowed decision whose call gave up before it was durable: do not do it
+ * again. */
+struct audit_ticket;
+struct audit_ticket *audit_client_append(struct audit_client *client,
+                                         const struct audit_entry_fields *fields,
+                                         int64_t deadline_us, audit_done_fn done, void *arg);
+/* The entry is still recorded; the callback never fires. Sets *ticket to NULL; accepts NULL. */
+void audit_client_cancel(struct audit_ticket **ticket);
+
+/* What arrived from the auditor: AppendReply and AuditState; anything else is ignored. */
+void audit_client_on_message(struct audit_client *client,
+                             const Sluice__Internal__IpcMessage *message);
+/* A (new) auditor can be reached: sends all that waits; what an earlier one may have, as resent. */
+void audit_client_attached(struct audit_client *client);
+/* The auditor is gone: entries wait for the next. */
+void audit_client_detached(struct audit_client *client);
+
+/* Whether the log takes entries now; `reason_r` (may be NULL) says why not. Borrowed. */
+bool audit_client_writable(const struct audit_client *client, const char **reason_r);
+/* Sends the shared denial entries now, due or not: for the end of the process. */
+void audit_client_drain(struct audit_client *client);
+
+struct audit_client_stats {
+    size_t unresolved;
+    size_t unresolved_bytes;
+    uint64_t admitted;
+    uint64_t resolved;
+    uint64_t refused; /* backlog, too large, invalid */
+    uint64_t expired; /* deadlines that passed */
+    uint64_t late;
+    uint64_t denials_shared;
+};
+void audit_client_stats(const struct audit_client *client, struct audit_client_stats *stats_r);
+
+#endif

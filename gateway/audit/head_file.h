@@ -1,0 +1,25 @@
+/* The auditor's memory of the last checkpoint it signed, in a file of its own, so that a store that
+ * was rolled back or rewritten is noticed after a restart. Ownership: everything is copied; the
+ * file is the auditor's alone. Never calls back; blocks for two fsync calls when storing. Limits:
+ * the file is small and replaced as a whole (write, fsync, rename, fsync of the folder). Inside the
+ * room only. It is written after COMMIT and before anybody is answered, so it is never ahead of the
+ * store and never behind a receipt. */
+#ifndef SLUICE_AUDIT_HEAD_FILE_H
+#define SLUICE_AUDIT_HEAD_FILE_H
+
+#include "audit/checkpoint.h"
+#include "audit/merkle.h"
+#include "base/buf.h"
+
+struct err;
+
+/* 1: loaded, 0: there is no such file, -1: it is there but cannot be used (FAILED_PRECONDITION).
+ * The signature is not checked: the log key may have been changed since, and who can write this
+ * file can remove it too. */
+int head_file_load(const char *path, const char *origin, struct merkle_frontier *frontier_r,
+                   struct err *err);
+/* 0, or -1 with UNAVAILABLE AUDIT_STATE_FILE. */
+int head_file_store(const char *path, const struct merkle_frontier *frontier, struct slice note,
+                    struct err *err);
+
+#endif
