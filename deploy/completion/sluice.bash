@@ -1,0 +1,92 @@
+# bash completion for sluice; written by `sluice completion bash`.
+_sluice() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
+  local first="" second="" word subcommands="" options=""
+  COMPREPLY=()
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    [[ $word == -* ]] && continue
+    if [[ -z $first ]]; then first=$word; elif [[ -z $second ]]; then second=$word; fi
+  done
+  case $previous in
+    --endpoint) return ;;
+    --ca) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --cert) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --key) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --format) COMPREPLY=($(compgen -W "table json jsonl csv" -- "$current")); return ;;
+    --timeout) return ;;
+    --lang) COMPREPLY=($(compgen -W "en zh" -- "$current")); return ;;
+    --purpose) return ;;
+    --agreement) return ;;
+    --fields) return ;;
+    --filter) return ;;
+    --limit) return ;;
+    --page-size) return ;;
+    --resume) return ;;
+    --consumer) return ;;
+    --dataset) return ;;
+    --purposes) return ;;
+    --modes) COMPREPLY=($(compgen -W "lookup query lookup,query" -- "$current")); return ;;
+    --row-filter) return ;;
+    --valid-from) return ;;
+    --valid-until) return ;;
+    --days) return ;;
+    --rate) return ;;
+    --burst) return ;;
+    --legal-basis) return ;;
+    --id) return ;;
+    --reason) return ;;
+    --lines) return ;;
+    --descriptors) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --database) return ;;
+    --migrations) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    --title) return ;;
+    --title-zh) return ;;
+  esac
+  if [[ -z $first && $current != -* ]]; then
+    COMPREPLY=($(compgen -W "catalog lookup query agreement audit schema config doctor control department officer version completion" -- "$current")); return
+  fi
+  case $first in
+    catalog) subcommands="list show" ;;
+    agreement) subcommands="grant list show revoke" ;;
+    audit) subcommands="tail checkpoint" ;;
+    schema) subcommands="check" ;;
+    config) subcommands="check" ;;
+    control) subcommands="init migrate" ;;
+    department) subcommands="add list" ;;
+    officer) subcommands="add list disable" ;;
+    completion) subcommands="bash zsh" ;;
+  esac
+  if [[ -n $subcommands && -z $second && $current != -* ]]; then
+    COMPREPLY=($(compgen -W "$subcommands" -- "$current")); return
+  fi
+  case "$first $second" in
+    "catalog list") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "lookup "*) options=" --purpose --agreement --fields --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "query "*) options=" --purpose --filter --fields --limit --page-size --agreement --resume --strict --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "agreement grant") options=" --consumer --dataset --fields --purposes --modes --row-filter --valid-from --valid-until --days --rate --burst --legal-basis --id --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "agreement list") options=" --dataset --consumer --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "agreement show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "agreement revoke") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit tail") options=" --lines --follow --dataset --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit checkpoint") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema check") options=" --descriptors --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "config check") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "doctor "*) options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "control init") options=" --database --migrations --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "control migrate") options=" --database --migrations --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "department add") options=" --title --title-zh --enable --database --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "department list") options=" --database --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "officer add") options=" --title --enable --database --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "officer list") options=" --database --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "officer disable") options=" --database --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "version "*) options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "completion "*) options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+  esac
+  if [[ $current == -* ]]; then
+    COMPREPLY=($(compgen -W "$options" -- "$current"))
+  else
+    COMPREPLY=($(compgen -f -- "$current"))
+  fi
+}
+complete -o filenames -F _sluice sluice

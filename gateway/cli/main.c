@@ -1,0 +1,7 @@
+/* The `sluice` command: see cli.h. */
+#include "cli/cli.h"
+
+int main(int argc, char **argv)
+{
+    return cli_main(argc, argv);
+}

@@ -1,0 +1,68 @@
+#include "cli/options.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const struct cli_option_info table[OPT_COUNT] = {
+    [OPT_ENDPOINT] = { "endpoint", 0, "HOST:PORT", NULL, MSG_OPT_ENDPOINT },
+    [OPT_CA] = { "ca", 0, "FILE", "@file", MSG_OPT_CA },
+    [OPT_CERT] = { "cert", 0, "FILE", "@file", MSG_OPT_CERT },
+    [OPT_KEY] = { "key", 0, "FILE", "@file", MSG_OPT_KEY },
+    [OPT_FORMAT] = { "format", 0, "FORMAT", "table json jsonl csv", MSG_OPT_FORMAT },
+    [OPT_TIMEOUT] = { "timeout", 0, "SECONDS", NULL, MSG_OPT_TIMEOUT },
+    [OPT_LANG] = { "lang", 0, "LANG", "en zh", MSG_OPT_LANG },
+    [OPT_HELP] = { "help", 'h', NULL, NULL, MSG_OPT_HELP },
+    [OPT_PURPOSE] = { "purpose", 0, "CODE", NULL, MSG_OPT_PURPOSE },
+    [OPT_AGREEMENT] = { "agreement", 0, "ID", NULL, MSG_OPT_AGREEMENT },
+    [OPT_FIELDS] = { "fields", 0, "A,B", NULL, MSG_OPT_FIELDS },
+    [OPT_FILTER] = { "filter", 0, "FILTER", NULL, MSG_OPT_FILTER },
+    [OPT_LIMIT] = { "limit", 0, "N", NULL, MSG_OPT_LIMIT },
+    [OPT_PAGE_SIZE] = { "page-size", 0, "N", NULL, MSG_OPT_PAGE_SIZE },
+    [OPT_RESUME] = { "resume", 0, "TOKEN", NULL, MSG_OPT_RESUME },
+    [OPT_STRICT] = { "strict", 0, NULL, NULL, MSG_OPT_STRICT },
+    [OPT_CSV_RAW] = { "csv-raw", 0, NULL, NULL, MSG_OPT_CSV_RAW },
+    [OPT_NO_HEADER] = { "no-header", 0, NULL, NULL, MSG_OPT_NO_HEADER },
+    [OPT_CONSUMER] = { "consumer", 0, "DEPT/SYSTEM", NULL, MSG_OPT_CONSUMER },
+    [OPT_DATASET] = { "dataset", 0, "DEPT/NAME", NULL, MSG_OPT_DATASET },
+    [OPT_PURPOSES] = { "purposes", 0, "A,B", NULL, MSG_OPT_PURPOSES },
+    [OPT_MODES] = { "modes", 0, "A,B", "lookup query lookup,query", MSG_OPT_MODES },
+    [OPT_ROW_FILTER] = { "row-filter", 0, "FILTER", NULL, MSG_OPT_ROW_FILTER },
+    [OPT_VALID_FROM] = { "valid-from", 0, "DATE", NULL, MSG_OPT_VALID_FROM },
+    [OPT_VALID_UNTIL] = { "valid-until", 0, "DATE", NULL, MSG_OPT_VALID_UNTIL },
+    [OPT_DAYS] = { "days", 0, "N", NULL, MSG_OPT_DAYS },
+    [OPT_RATE] = { "rate", 0, "PER-SECOND", NULL, MSG_OPT_RATE },
+    [OPT_BURST] = { "burst", 0, "N", NULL, MSG_OPT_BURST },
+    [OPT_LEGAL_BASIS] = { "legal-basis", 0, "TEXT", NULL, MSG_OPT_LEGAL_BASIS },
+    [OPT_ID] = { "id", 0, "ID", NULL, MSG_OPT_ID },
+    [OPT_REASON] = { "reason", 0, "TEXT", NULL, MSG_OPT_REASON },
+    [OPT_LINES] = { "lines", 'n', "N", NULL, MSG_OPT_LINES },
+    [OPT_FOLLOW] = { "follow", 'f', NULL, NULL, MSG_OPT_FOLLOW },
+    [OPT_DESCRIPTORS] = { "descriptors", 0, "FILE", "@file", MSG_OPT_DESCRIPTORS },
+    [OPT_DATABASE] = { "database", 0, "CONNINFO", NULL, MSG_OPT_DATABASE },
+    [OPT_MIGRATIONS] = { "migrations", 0, "DIR", "@dir", MSG_OPT_MIGRATIONS },
+    [OPT_TITLE] = { "title", 0, "TEXT", NULL, MSG_OPT_TITLE },
+    [OPT_TITLE_ZH] = { "title-zh", 0, "TEXT", NULL, MSG_OPT_TITLE_ZH },
+    [OPT_ENABLE] = { "enable", 0, NULL, NULL, MSG_OPT_ENABLE },
+};
+
+const struct cli_option_info *option_info(enum cli_option option)
+{
+    assert(option > OPT_NONE && option < OPT_COUNT);
+    return &table[option];
+}
+
+enum cli_option option_find(const char *name, size_t len)
+{
+    for (int i = OPT_NONE + 1; i < OPT_COUNT; i++)
+        if (strlen(table[i].name) == len && memcmp(table[i].name, name, len) == 0)
+            return (enum cli_option)i;
+    return OPT_NONE;
+}
+
+enum cli_option option_find_letter(char letter)
+{
+    for (int i = OPT_NONE + 1; i < OPT_COUNT; i++)
+        if (table[i].letter != 0 && table[i].letter == letter)
+            return (enum cli_option)i;
+    return OPT_NONE;
+}
