@@ -36,8 +36,7 @@ static void poll_failed(struct authz *authz, const struct err *err)
     loop_timer_start(&authz->poll_timer, AUTHZ_POLL_MS);
 }
 
-/* --- the lease
- * ---------------------------------------------------------------------------------------- */
+/* --- the lease ------------------------------------------------------------------------------- */
 
 static void lease_expired(void *arg)
 {
@@ -62,8 +61,7 @@ static void lease_renewed(struct authz *authz)
         authz->changed(authz->arg);
 }
 
-/* --- loading
- * ------------------------------------------------------------------------------------------- */
+/* --- loading --------------------------------------------------------------------------------- */
 
 static void set_member(struct strmap *map, struct db_value name, bool active)
 {
@@ -174,8 +172,7 @@ static void poll_now(void *arg)
     run(authz, epoch_sql, false, on_epoch);
 }
 
-/* --- life
- * ---------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 struct authz *authz_new(struct loop *loop, struct db_source *control,
                         const struct schema_bundle *bundle, authz_changed_fn changed, void *arg)

@@ -251,6 +251,7 @@ static char *modes_array(struct arena *arena, const Sluice__V1__Agreement *agree
 static int take_inserted(struct call *call, const struct db_rows *rows, struct err *err)
 {
     if (db_row_count(rows) == 0)
+        /* The same request sent twice finds its own agreement; what remains is a taken id. */
         return err_set(err, ERR_ALREADY_EXISTS, "AGREEMENT_EXISTS",
                        "an agreement of this id exists; choose another id");
     return take_one(call, rows, err);
@@ -286,14 +287,18 @@ static enum step_result grant_insert(struct call *call)
     struct db_sql sql = {
         .text = arena_format(
             arena,
-            "INSERT INTO control.agreement (id, consumer_department, consumer_system, dataset,"
-            " owner_department, fields, row_filter, purposes, modes, valid_from, valid_until,"
-            " rate_per_second, rate_burst, legal_basis, granted_by, request_id, digest)"
+            "WITH fresh AS (INSERT INTO control.agreement (id, consumer_department,"
+            " consumer_system, dataset, owner_department, fields, row_filter, purposes, modes,"
+            " valid_from, valid_until, rate_per_second, rate_burst, legal_basis, granted_by,"
+            " request_id, digest)"
             " VALUES ($1, $2, $3, $4, $5, $6::text[], $7, $8::text[], $9::integer[],"
             " timestamptz 'epoch' + $10::bigint * interval '1 microsecond',"
             " timestamptz 'epoch' + $11::bigint * interval '1 microsecond',"
             " $12::double precision, $13::integer, $14, $15, $16, $17::bytea)"
-            " ON CONFLICT (id) DO NOTHING RETURNING %s",
+            " ON CONFLICT DO NOTHING RETURNING *),"
+            " answer AS (SELECT * FROM fresh UNION ALL SELECT * FROM control.agreement"
+            " WHERE granted_by = $15 AND request_id = $16)"
+            " SELECT %s FROM answer LIMIT 1",
             agreement_columns),
         .param_count = sizeof params / sizeof params[0],
         .params = arena_dup(arena, params, sizeof params),

@@ -151,8 +151,12 @@ static enum step_result checkpoint_answer(struct call *call)
     const struct admin *admin = call->state;
     Sluice__V1__Checkpoint answer = SLUICE__V1__CHECKPOINT__INIT;
     struct checkpoint head;
+    struct slice text;
+    struct slice signatures;
     if (admin->note == NULL ||
-        checkpoint_parse(slice_of(admin->note, strlen(admin->note)), &head, &call->err) < 0) {
+        note_split(slice_of(admin->note, strlen(admin->note)), &text, &signatures, &call->err) <
+            0 ||
+        checkpoint_parse(text, &head, &call->err) < 0) {
         (void)err_set(&call->err, ERR_UNAVAILABLE, "AUDIT_UNAVAILABLE",
                       "the audit log is not available now; try again");
         return STEP_FAIL;

@@ -51,7 +51,7 @@ CREATE TABLE control.agreement (
     legal_basis text NOT NULL DEFAULT '',
     granted_by text NOT NULL,
     granted_at timestamptz NOT NULL DEFAULT now(),
-    request_id text NOT NULL DEFAULT '',
+    request_id text NOT NULL,
     revoked_by text,
     revoked_at timestamptz,
     revoke_reason text,
@@ -61,6 +61,8 @@ CREATE TABLE control.agreement (
     CHECK ((revoked_at IS NULL) = (revoked_by IS NULL) AND (revoked_at IS NULL) = (revoke_reason IS NULL))
 );
 CREATE INDEX agreement_by_epoch ON control.agreement (epoch);
+-- A grant that is sent twice with one request id makes one agreement (AIP-155).
+CREATE UNIQUE INDEX agreement_by_request ON control.agreement (granted_by, request_id);
 CREATE INDEX agreement_by_dataset ON control.agreement (dataset);
 
 -- What an agreement binds never changes: narrowing or widening is a new agreement.
