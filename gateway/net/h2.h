@@ -96,6 +96,8 @@ void h2_stream_finish(struct h2_stream *stream, const struct h2_header *trailers
 void h2_stream_reset(struct h2_stream *stream, uint32_t error_code);
 /* Drops body bytes that were not handed to TLS yet (a revoked answer). */
 void h2_stream_discard(struct h2_stream *stream);
+/* Bytes of request bodies and answers that all streams of this process hold now. */
+size_t h2_bytes_held(void);
 /* Bytes written and not yet handed to TLS. */
 size_t h2_stream_unsent(const struct h2_stream *stream);
 

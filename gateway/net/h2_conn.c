@@ -59,6 +59,7 @@ static void deliver(struct h2_server *server, const struct h2_event *event)
     case H2_EVENT_DATA:
         server->handlers->data(server->arg, stream, stream->in.data, event->len);
         buf_consume(&stream->in, event->len);
+        h2_stream_account(stream);
         break;
     case H2_EVENT_END:
         server->handlers->end(server->arg, stream);

@@ -39,6 +39,7 @@ struct h2_stream {
     struct buf in;
     struct buf out;
     size_t out_sent;
+    size_t accounted; /* bytes of in and out, as counted in h2_bytes_held */
     bool responded;
     bool finished;
     bool sent_all;
@@ -97,6 +98,7 @@ int h2_session_pull(struct h2_conn *conn);
 void h2_stream_free(struct h2_stream *stream);
 
 /* h2_stream.c */
+void h2_stream_account(struct h2_stream *stream); /* after each change of in or out */
 void h2_stream_wake(struct h2_stream *stream);
 
 /* h2_conn.c */

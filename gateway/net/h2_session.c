@@ -113,6 +113,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
         return 0;
     if (buf_append(&stream->in, data, len) < 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
+    h2_stream_account(stream);
     h2_conn_record(conn, H2_EVENT_DATA, stream, len, 0);
     return 0;
 }
@@ -175,6 +176,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
         buf_consume(&stream->out, stream->out_sent);
         stream->out_sent = 0;
     }
+    h2_stream_account(stream);
     return 0;
 }
 

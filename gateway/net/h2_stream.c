@@ -4,8 +4,23 @@
 #include "base/mem.h"
 #include "net/h2_internal.h"
 
+static size_t bytes_held;
+
+size_t h2_bytes_held(void)
+{
+    return bytes_held;
+}
+
+void h2_stream_account(struct h2_stream *stream)
+{
+    size_t now = stream->in.len + stream->out.len;
+    bytes_held = bytes_held - stream->accounted + now;
+    stream->accounted = now;
+}
+
 void h2_stream_free(struct h2_stream *stream)
 {
+    bytes_held -= stream->accounted;
     list_remove(&stream->link);
     stream->conn->stream_count--;
     stream->conn->server->stream_count--;
@@ -86,6 +101,7 @@ void h2_stream_write(struct h2_stream *stream, const void *data, size_t len)
     if (stream->gone || stream->finished)
         return;
     (void)buf_append(&stream->out, data, len);
+    h2_stream_account(stream);
     if (h2_stream_unsent(stream) >= H2_STREAM_OUT_HIGH_BYTES)
         stream->above_high = true;
     h2_stream_wake(stream);
@@ -95,6 +111,7 @@ void h2_stream_discard(struct h2_stream *stream)
 {
     buf_reset(&stream->out);
     stream->out_sent = 0;
+    h2_stream_account(stream);
     stream->above_high = false;
     stream->gated = false;
     h2_stream_wake(stream);

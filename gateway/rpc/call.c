@@ -7,6 +7,9 @@
 #include "base/clock.h"
 #include "rpc/internal.h"
 
+/* A peer that does not take its answer must not hold our memory for the life of its connection. */
+enum { ANSWER_TAKE_MS = 60000 };
+
 static void run_steps(struct call *call);
 static void finish(struct call *call, bool delivered);
 
@@ -75,7 +78,6 @@ static void destroy(void *object)
 void call_start(struct call *call)
 {
     set_phase(call, CALL_RUNNING);
-    call->state = arena_alloc(&call->arena, call->method->state_size);
     call->step = 0;
     call->waiting = false;
     call_resume(call);
@@ -90,14 +92,14 @@ static void succeed(struct call *call)
         return;
     }
     set_phase(call, CALL_ANSWERED);
-    loop_timer_cancel(&call->deadline);
+    loop_timer_start(&call->deadline, ANSWER_TAKE_MS);
     rpc_write_end(call);
 }
 
 static void close_failed(struct call *call)
 {
     set_phase(call, CALL_ANSWERED);
-    loop_timer_cancel(&call->deadline);
+    loop_timer_start(&call->deadline, ANSWER_TAKE_MS);
     if (call->err.code == ERR_INTERNAL || call->err.code == ERR_UNKNOWN)
         log_error(LOG_ERROR, &call->log, "call_failed", &call->err);
     else
@@ -185,10 +187,17 @@ void call_cancel(struct call *call, enum err_code code, const char *reason, cons
     call_fail(call);
 }
 
+void rpc_body_taken(struct call *call)
+{
+    call->server->body_bytes -= call->body_accounted;
+    call->body_accounted = 0;
+}
+
 static void finish(struct call *call, bool delivered)
 {
     if (call->phase == CALL_DONE)
         return;
+    rpc_body_taken(call);
     set_phase(call, CALL_DONE);
     struct rpc_server *server = call->server;
     server->stats.calls_by_status[err_grpc_status(call->err.code)]++;

@@ -107,6 +107,7 @@ struct call {
     struct loop_timer deadline;
     struct loop_task resume;
     struct buf body;           /* request bytes, framing included */
+    size_t body_accounted;     /* of them, as counted in the server budget */
     ProtobufCMessage *request; /* in the arena; NULL for client streaming kinds */
     struct buf response;       /* unary: the serialised answer */
     uint64_t messages_sent;

@@ -24,6 +24,7 @@ struct rpc_server {
     struct strmap routes; /* path -> struct rpc_route */
     struct list calls;
     int call_count;
+    size_t body_bytes; /* of request messages that are not complete yet */
     bool draining;
     struct rpc_stats stats;
 };
@@ -32,6 +33,8 @@ struct rpc_server {
 /* 0 and call->protocol/json set; -1 when this is no RPC at all (an HTTP answer was sent). */
 int rpc_request_accept(struct rpc_server *server, struct h2_stream *stream, struct call *call);
 int rpc_request_deadline(struct call *call, struct err *err);
+/* Adopts the trace id of a W3C traceparent header, if there is a valid one. */
+void rpc_request_trace(struct call *call);
 const struct rpc_route *rpc_route_of(const struct call *call);
 
 /* framing.c: bytes to messages. */
@@ -42,6 +45,7 @@ int rpc_next_message(struct call *call, bool end, struct buf *out, struct err *e
 ProtobufCMessage *rpc_unpack(struct call *call, const uint8_t *data, size_t len, struct err *err);
 
 /* call.c */
+void rpc_body_taken(struct call *call); /* its bytes no longer count as waiting */
 struct call *call_new(struct rpc_server *server, struct h2_stream *stream);
 void call_start(struct call *call);
 void call_fail(struct call *call); /* call->err is set */

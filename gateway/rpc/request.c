@@ -126,3 +126,19 @@ int rpc_request_deadline(struct call *call, struct err *err)
     loop_timer_start_us(&call->deadline, timeout_us);
     return 0;
 }
+
+/* traceparent: version "-" trace-id "-" parent-id "-" flags (https://www.w3.org/TR/trace-context/).
+ */
+void rpc_request_trace(struct call *call)
+{
+    enum { VERSION = 2, TRACE = 32, PARENT = 16, FLAGS = 2 };
+    const char *text = h2_stream_header(call->stream, "traceparent");
+    if (text == NULL || strlen(text) != VERSION + 1 + TRACE + 1 + PARENT + 1 + FLAGS)
+        return;
+    const char *trace = text + VERSION + 1;
+    if (trace[-1] != '-' || trace[TRACE] != '-' ||
+        strspn(trace, "0123456789abcdef") != (size_t)TRACE || strspn(trace, "0") >= (size_t)TRACE)
+        return;
+    memcpy(call->trace_id, trace, TRACE);
+    call->trace_id[TRACE] = '\0';
+}

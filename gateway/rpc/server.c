@@ -51,6 +51,15 @@ static int check_identity(struct call *call)
     return 0;
 }
 
+static int check_memory(struct call *call)
+{
+    if (h2_bytes_held() + call->server->body_bytes <= RPC_BYTES_MAX)
+        return 0;
+    return err_set(&call->err, ERR_RESOURCE_EXHAUSTED, "WORKER_MEMORY",
+                   "this gateway process holds as many unread answers as it may; read them, or try "
+                   "again");
+}
+
 static int prepare(struct call *call)
 {
     struct h2_stream *stream = call->stream;
@@ -64,6 +73,9 @@ static int prepare(struct call *call)
                        "this port has no method of that name");
     call->method = route->method;
     call->log.method = call->method->path;
+    /* From here on a refusal has its entry: the method's hooks find their state. */
+    call->state = arena_alloc(&call->arena, call->method->state_size);
+    rpc_request_trace(call);
     if ((call->protocol == CALL_CONNECT_UNARY) != (call->method->kind == RPC_UNARY) &&
         call->protocol != CALL_GRPC)
         return err_set(&call->err, ERR_INVALID_ARGUMENT, "CONTENT_TYPE",
@@ -77,6 +89,8 @@ static int prepare(struct call *call)
     if (encoding != NULL && strcmp(encoding, "identity") != 0)
         return err_set(&call->err, ERR_UNIMPLEMENTED, "ENCODING_UNSUPPORTED",
                        "the message encoding is not supported; send identity");
+    if (check_memory(call) < 0)
+        return -1;
     return rpc_request_deadline(call, &call->err);
 }
 
@@ -178,8 +192,15 @@ static void on_data(void *arg, struct h2_stream *stream, const uint8_t *data, si
         call_fail(call);
         return;
     }
+    call->server->body_bytes += len;
+    call->body_accounted += len;
     h2_stream_consumed(stream, len);
-    take_messages(call);
+    if (check_memory(call) < 0)
+        call_fail(call);
+    else
+        take_messages(call);
+    if (call->phase != CALL_RECEIVING)
+        rpc_body_taken(call);
 }
 
 static void on_end(void *arg, struct h2_stream *stream)
@@ -190,6 +211,7 @@ static void on_end(void *arg, struct h2_stream *stream)
         return;
     call->half_closed = true;
     take_messages(call);
+    rpc_body_taken(call);
 }
 
 static void on_writable(void *arg, struct h2_stream *stream)

@@ -11,6 +11,10 @@
 struct schema_set;
 struct tls_context;
 
+/* Requests and answers of all streams of a worker; design promise 5. Beyond it calls are refused.
+ */
+enum { RPC_BYTES_MAX = 64 * 1024 * 1024 };
+
 struct rpc_server_options {
     const char *name; /* "systems" or "officers" */
     enum rpc_listener listener;

@@ -10,7 +10,15 @@
 typedef Grpc__Reflection__V1__ServerReflectionRequest reflection_request;
 typedef Grpc__Reflection__V1__ServerReflectionResponse reflection_response;
 
-enum { REFLECTION_FILES_MAX = 256, REFLECTION_UNSENT_MAX = 1024 * 1024 };
+enum {
+    REFLECTION_FILES_MAX = 256,
+    REFLECTION_UNSENT_MAX = 1024 * 1024,
+    REFLECTION_QUESTIONS_MAX = 1000, /* each one's answer lives as long as its stream */
+};
+
+struct reflection {
+    unsigned asked;
+};
 
 static int send_response(struct call *call, const reflection_response *response)
 {
@@ -146,6 +154,13 @@ static enum step_result reflection_message(struct call *call, const ProtobufCMes
 {
     const reflection_request *request = (const reflection_request *)(const void *)message;
     reflection_response response = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
+    struct reflection *reflection = call->state;
+    if (++reflection->asked > REFLECTION_QUESTIONS_MAX) {
+        (void)err_set(&call->err, ERR_RESOURCE_EXHAUSTED, "QUESTIONS_FULL",
+                      "one stream answers at most %d questions; open another",
+                      REFLECTION_QUESTIONS_MAX);
+        return STEP_FAIL;
+    }
     response.valid_host = request->host;
     response.original_request = (reflection_request *)request;
     int result = 0;
@@ -186,7 +201,7 @@ const struct rpc_method reflection_method = {
     .kind = RPC_BIDI_STREAM,
     .listeners = RPC_BOTH,
     .input = &grpc__reflection__v1__server_reflection_request__descriptor,
-    .state_size = 1,
+    .state_size = sizeof(struct reflection),
     .steps = reflection_steps,
     .message = reflection_message,
 };

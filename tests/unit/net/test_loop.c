@@ -87,8 +87,7 @@ static void objects_die_at_the_end_of_the_turn(void **state)
     loop_free(&trace.loop);
 }
 
-/* --- frames
- * ---------------------------------------------------------------------------------------------- */
+/* --- frames ---------------------------------------------------------------------------------- */
 
 struct peer {
     struct loop *loop;
