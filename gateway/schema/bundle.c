@@ -1,0 +1,359 @@
+#include "schema/bundle.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/strmap.h"
+#include "conf/yaml.h"
+#include "schema/code_table.h"
+#include "schema/mapping.h"
+
+enum {
+    FILES_MAX = 20000,
+    NAME_BYTES_MAX = 64, /* of a department or dataset */
+    FOLDER_DEPTH_MAX = 4,
+};
+
+/* One file of the bundle, by its path inside it. */
+struct bundle_file {
+    const char *path;
+    struct buf content;
+};
+
+struct schema_bundle {
+    struct arena arena;
+    const char *dir;
+    struct schema_set *types;
+    struct strmap code_tables;
+    struct bundle_file *files; /* only while loading */
+    size_t file_count;
+    struct schema_mapping **mappings; /* sorted by dataset name */
+    size_t mapping_count;
+    uint8_t digest[SCHEMA_DIGEST_BYTES];
+};
+
+static int load_files(struct schema_bundle *bundle, const char *folder, const char *suffix,
+                      int depth, struct err *err);
+static int load_types(struct schema_bundle *bundle, const char *path, struct err *err);
+static int load_code_tables(struct schema_bundle *bundle, struct err *err);
+static int load_mappings(struct schema_bundle *bundle, struct err *err);
+static void make_digest(struct schema_bundle *bundle);
+static void free_files(struct schema_bundle *bundle);
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct bundle_file *)a)->path, ((const struct bundle_file *)b)->path);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct schema_mapping *const *left = a, *const *right = b;
+    return strcmp((*left)->dataset.name, (*right)->dataset.name);
+}
+
+struct schema_bundle *schema_bundle_load(const char *dir, const char *descriptor_file,
+                                         struct err *err)
+{
+    struct schema_bundle *bundle = mem_zero(sizeof *bundle);
+    arena_init(&bundle->arena);
+    strmap_init(&bundle->code_tables);
+    bundle->dir = arena_strdup(&bundle->arena, dir);
+    int result = 0;
+    if (load_types(bundle, descriptor_file, err) != 0 ||
+        load_files(bundle, "codes", ".csv", 0, err) != 0 ||
+        load_files(bundle, "departments", ".yaml", 0, err) != 0)
+        result = -1;
+    if (result == 0) {
+        qsort(bundle->files, bundle->file_count, sizeof *bundle->files, by_path);
+        if (load_code_tables(bundle, err) != 0 || load_mappings(bundle, err) != 0)
+            result = -1;
+        else
+            make_digest(bundle);
+    }
+    free_files(bundle);
+    if (result != 0)
+        schema_bundle_free(&bundle);
+    return bundle;
+}
+
+void schema_bundle_free(struct schema_bundle **bundle)
+{
+    if (bundle == NULL || *bundle == NULL)
+        return;
+    struct schema_bundle *old = *bundle;
+    for (size_t i = 0; i < old->mapping_count; i++)
+        mapping_fini(old->mappings[i]);
+    const char *name = NULL;
+    void *table = NULL;
+    size_t pos = 0;
+    while (strmap_next(&old->code_tables, &pos, &name, &table))
+        code_table_fini(table);
+    strmap_fini(&old->code_tables);
+    schema_set_free(&old->types);
+    free(old->mappings);
+    arena_fini(&old->arena);
+    free(old);
+    *bundle = NULL;
+}
+
+const uint8_t *schema_bundle_digest(const struct schema_bundle *bundle)
+{
+    return bundle->digest;
+}
+
+const struct schema_set *schema_bundle_types(const struct schema_bundle *bundle)
+{
+    return bundle->types;
+}
+
+size_t schema_bundle_count(const struct schema_bundle *bundle)
+{
+    return bundle->mapping_count;
+}
+
+const struct schema_dataset *schema_bundle_at(const struct schema_bundle *bundle, size_t index)
+{
+    return &bundle->mappings[index]->dataset;
+}
+
+const struct schema_dataset *schema_bundle_find(const struct schema_bundle *bundle,
+                                                const char *name)
+{
+    size_t low = 0, high = bundle->mapping_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, bundle->mappings[middle]->dataset.name);
+        if (order == 0)
+            return &bundle->mappings[middle]->dataset;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+bool schema_dataset_filterable(const struct schema_dataset *dataset,
+                               const struct schema_field *field)
+{
+    const struct mapping_leaf *leaf = mapping_leaf_of(dataset->mapping, field);
+    return leaf != NULL && leaf->back != LEAF_ONE_WAY;
+}
+
+/* --- files --------------------------------------------------------------------------------------
+ */
+
+static int add_file(struct schema_bundle *bundle, const char *path, struct err *err)
+{
+    if (bundle->file_count == FILES_MAX)
+        return err_set(err, ERR_INVALID_ARGUMENT, "BUNDLE_TOO_LARGE",
+                       "%s:1:1: the bundle has more than %d files", path, FILES_MAX);
+    size_t count = bundle->file_count;
+    if ((count & (count - 1)) == 0) /* grows at powers of two */
+        bundle->files =
+            mem_resize(bundle->files, (count == 0 ? 1 : 2 * count) * sizeof *bundle->files);
+    struct bundle_file *file = &bundle->files[bundle->file_count++];
+    file->path = path;
+    buf_init(&file->content, CODE_TABLE_BYTES_MAX + 1);
+    char *full = mem_format("%s/%s", bundle->dir, path);
+    int result = yaml_read_file(full, &file->content, err);
+    free(full);
+    if (result != 0) /* the folder is our business, not the reader's */
+        return err_set(err, ERR_NOT_FOUND, "FILE_UNREADABLE", "%s:1:1: the file cannot be read",
+                       path);
+    if (file->content.len > CODE_TABLE_BYTES_MAX)
+        return err_set(err, ERR_INVALID_ARGUMENT, "BUNDLE_TOO_LARGE",
+                       "%s:1:1: the file is larger than %d bytes", path, CODE_TABLE_BYTES_MAX);
+    return 0;
+}
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+    size_t len = strlen(name), wanted = strlen(suffix);
+    return len > wanted && strcmp(name + len - wanted, suffix) == 0;
+}
+
+static int load_entry(struct schema_bundle *bundle, const char *path, const char *suffix, int depth,
+                      struct err *err)
+{
+    struct stat status;
+    char *full = mem_format("%s/%s", bundle->dir, path);
+    int found = stat(full, &status);
+    free(full);
+    if (found != 0)
+        return err_set(err, ERR_NOT_FOUND, "FILE_UNREADABLE", "%s:1:1: the file cannot be read",
+                       path);
+    if (S_ISDIR(status.st_mode))
+        return load_files(bundle, path, suffix, depth + 1, err);
+    return has_suffix(path, suffix) ? add_file(bundle, path, err) : 0;
+}
+
+/* A missing folder is an empty one. */
+static int load_files(struct schema_bundle *bundle, const char *folder, const char *suffix,
+                      int depth, struct err *err)
+{
+    if (depth > FOLDER_DEPTH_MAX)
+        return err_set(err, ERR_INVALID_ARGUMENT, "BUNDLE_TOO_DEEP",
+                       "%s:1:1: the folders are nested too deeply", folder);
+    char *full = mem_format("%s/%s", bundle->dir, folder);
+    DIR *open = opendir(full);
+    free(full);
+    if (open == NULL)
+        return errno == ENOENT ? 0
+                               : err_set(err, ERR_NOT_FOUND, "FILE_UNREADABLE",
+                                         "%s:1:1: the folder cannot be read", folder);
+    int result = 0;
+    for (struct dirent *entry = readdir(open); entry != NULL && result == 0;
+         entry = readdir(open)) {
+        if (entry->d_name[0] == '.')
+            continue;
+        const char *path = arena_format(&bundle->arena, "%s/%s", folder, entry->d_name);
+        result = load_entry(bundle, path, suffix, depth, err);
+    }
+    closedir(open);
+    return result;
+}
+
+static void free_files(struct schema_bundle *bundle)
+{
+    for (size_t i = 0; i < bundle->file_count; i++)
+        buf_fini(&bundle->files[i].content);
+    free(bundle->files);
+    bundle->files = NULL;
+    bundle->file_count = 0;
+}
+
+static int load_types(struct schema_bundle *bundle, const char *path, struct err *err)
+{
+    bundle->files = mem_zero(sizeof *bundle->files);
+    struct bundle_file *file = &bundle->files[0];
+    file->path = "canonical.pb";
+    bundle->file_count = 1;
+    buf_init(&file->content, SCHEMA_SET_BYTES_MAX + 1);
+    if (yaml_read_file(path, &file->content, err) != 0)
+        return err_set(err, ERR_NOT_FOUND, "FILE_UNREADABLE",
+                       "canonical.pb:1:1: the descriptor set cannot be read");
+    bundle->types = schema_set_load(file->content.data, file->content.len, err);
+    if (bundle->types != NULL)
+        return 0;
+    struct err cause = *err;
+    err_set(err, cause.code, cause.reason, "canonical.pb:1:1: %.250s", cause.text);
+    return err_detail(err, "%.250s", cause.detail);
+}
+
+/* --- contents -----------------------------------------------------------------------------------
+ */
+
+static int load_code_tables(struct schema_bundle *bundle, struct err *err)
+{
+    for (size_t i = 0; i < bundle->file_count; i++) {
+        const struct bundle_file *file = &bundle->files[i];
+        if (!has_suffix(file->path, ".csv"))
+            continue;
+        const char *base = strrchr(file->path, '/') + 1;
+        const char *name = arena_strndup(&bundle->arena, base, strlen(base) - strlen(".csv"));
+        if (strmap_get(&bundle->code_tables, name) != NULL)
+            return err_set(err, ERR_INVALID_ARGUMENT, "CODE_TABLE_INVALID",
+                           "%s:1:1: another code table has this name; rename one", file->path);
+        struct code_table *table =
+            code_table_parse(&bundle->arena, file->path, name, (const char *)file->content.data,
+                             file->content.len, err);
+        if (table == NULL)
+            return -1;
+        strmap_set(&bundle->code_tables, table->name, table);
+    }
+    return 0;
+}
+
+static bool name_is_valid(const char *name, size_t len)
+{
+    if (len == 0 || len > NAME_BYTES_MAX || name[0] == '-')
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!((name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') ||
+              name[i] == '-' || name[i] == '_'))
+            return false;
+    return true;
+}
+
+static struct schema_mapping *load_mapping(struct schema_bundle *bundle,
+                                           const struct bundle_file *file, struct err *err)
+{
+    const char *department = file->path + strlen("departments/");
+    size_t department_len = strcspn(department, "/");
+    const char *dataset = department + department_len + (department[department_len] == '/');
+    size_t dataset_len = strlen(dataset) > 5 ? strlen(dataset) - strlen(".yaml") : 0;
+    if (!name_is_valid(department, department_len) || !name_is_valid(dataset, dataset_len)) {
+        err_set(
+            err, ERR_INVALID_ARGUMENT, "MAPPING_INVALID",
+            "%s:1:1: a mapping lies at departments/<department>/<dataset>.yaml; names have small "
+            "letters, digits, - and _",
+            file->path);
+        return NULL;
+    }
+    struct yaml *yaml =
+        yaml_parse(file->path, (const char *)file->content.data, file->content.len, err);
+    if (yaml == NULL)
+        return NULL;
+    struct mapping_context context = {
+        .env = { .arena = &bundle->arena, .code_tables = &bundle->code_tables },
+        .types = bundle->types,
+        .department = arena_strndup(&bundle->arena, department, department_len),
+        .dataset = arena_strndup(&bundle->arena, dataset, dataset_len),
+    };
+    struct schema_mapping *mapping = mapping_read(yaml_root(yaml), &context, err);
+    yaml_free(&yaml);
+    return mapping;
+}
+
+static int load_mappings(struct schema_bundle *bundle, struct err *err)
+{
+    bundle->mappings = mem_array(bundle->file_count + 1, sizeof(struct schema_mapping *));
+    for (size_t i = 0; i < bundle->file_count; i++) {
+        if (!has_suffix(bundle->files[i].path, ".yaml"))
+            continue;
+        struct schema_mapping *mapping = load_mapping(bundle, &bundle->files[i], err);
+        if (mapping == NULL)
+            return -1;
+        bundle->mappings[bundle->mapping_count++] = mapping;
+    }
+    qsort(bundle->mappings, bundle->mapping_count, sizeof(struct schema_mapping *), by_name);
+    return 0;
+}
+
+static void hash_piece(EVP_MD_CTX *context, const void *data, size_t len)
+{
+    uint8_t size[8];
+    for (size_t i = 0; i < 8; i++)
+        size[i] = (uint8_t)((uint64_t)len >> (8 * i));
+    int fine = EVP_DigestUpdate(context, size, sizeof size) &&
+               EVP_DigestUpdate(context, len > 0 ? data : "", len);
+    assert(fine);
+    (void)fine;
+}
+
+/* Every piece carries its length, so that no two bundles share a byte string. */
+static void make_digest(struct schema_bundle *bundle)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    int fine = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+    assert(fine);
+    for (size_t i = 0; i < bundle->file_count; i++) {
+        hash_piece(context, bundle->files[i].path, strlen(bundle->files[i].path));
+        hash_piece(context, bundle->files[i].content.data, bundle->files[i].content.len);
+    }
+    unsigned len = 0;
+    fine = EVP_DigestFinal_ex(context, bundle->digest, &len);
+    assert(fine && len == SCHEMA_DIGEST_BYTES);
+    (void)fine;
+    EVP_MD_CTX_free(context);
+}

@@ -1,0 +1,55 @@
+/* A schema bundle: descriptor set, mappings and code tables, loaded and compiled as one.
+ * Ownership: the bundle owns its datasets; they live until schema_bundle_free.
+ * Never calls back; loading is synchronous, at process start and in the CLI.
+ * Limits: named in the mapping loader; a file beyond them is refused with its position.
+ * Does not talk to a database: drift is checked by whoever owns the connection (plan.h). */
+#ifndef SLUICE_SCHEMA_BUNDLE_H
+#define SLUICE_SCHEMA_BUNDLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "schema/descriptor.h"
+
+struct err;
+struct schema_mapping; /* compiled form, private to schema/ */
+
+enum { SCHEMA_DIGEST_BYTES = 32 };
+
+enum schema_sharing { SHARING_OPEN = 1, SHARING_CONDITIONAL = 2, SHARING_DENIED = 3 };
+
+struct schema_dataset {
+    const char *name;  /* "<department>/<dataset>" */
+    const char *title; /* English */
+    const char *title_zh;
+    const char *department; /* owner */
+    const char *source;     /* name of the configured source database */
+    enum schema_sharing sharing;
+    const struct schema_message *type;
+    const struct schema_field *const *key; /* key fields in order */
+    size_t key_count;
+    const struct schema_mapping *mapping;
+};
+
+struct schema_bundle;
+
+/* Reads <dir>/departments/<department>/<dataset>.yaml and <dir>/codes/ (recursively for yaml) and
+ * the descriptor set in `descriptor_file`. On failure NULL; err->text starts with
+ * "file:line:column: ". */
+struct schema_bundle *schema_bundle_load(const char *dir, const char *descriptor_file,
+                                         struct err *err);
+void schema_bundle_free(struct schema_bundle **bundle);
+
+/* SHA-256 over the sorted contents: equal bundles have equal digests wherever they lie. */
+const uint8_t *schema_bundle_digest(const struct schema_bundle *bundle);
+const struct schema_set *schema_bundle_types(const struct schema_bundle *bundle);
+size_t schema_bundle_count(const struct schema_bundle *bundle);
+const struct schema_dataset *schema_bundle_at(const struct schema_bundle *bundle, size_t index);
+const struct schema_dataset *schema_bundle_find(const struct schema_bundle *bundle,
+                                                const char *name); /* sorted by name */
+/* True when a filter may use the field: its mapping can be reversed onto the owner's columns. */
+bool schema_dataset_filterable(const struct schema_dataset *dataset,
+                               const struct schema_field *field);
+
+#endif

@@ -1,0 +1,148 @@
+/* Inside of the normalisers: parameters, reversal, and the helpers they share.
+ * Ownership: configurations live in the arena of the bundle; what an arena cannot free has dispose.
+ * Never calls back.
+ * Limits: TEXT_LIST_MAX native forms of one canonical value; identifiers are IDENTIFIER_BYTES_MAX.
+ * Private to schema/. */
+#ifndef SLUICE_SCHEMA_NORMALISER_INTERNAL_H
+#define SLUICE_SCHEMA_NORMALISER_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "schema/normaliser.h"
+
+struct err;
+struct strmap;
+struct yaml_node;
+
+enum {
+    IDENTIFIER_BYTES_MAX = 96, /* the longest identifier spelling we accept, with room */
+    TEXT_LIST_MAX = 1024,
+};
+
+/* Texts in an arena, for instance every stored form of one canonical value. */
+struct text_list {
+    struct arena *arena;
+    const char **items;
+    size_t count;
+    size_t cap;
+};
+
+/* Adds a text once; beyond TEXT_LIST_MAX nothing is added and `false` is answered. */
+bool text_list_add(struct text_list *list, const char *text);
+bool text_list_has(const struct text_list *list, const char *text);
+
+/* What a normaliser does to a value before it compares it with its finite set of forms, in terms
+ * that PostgreSQL computes alike: trim first, then replace or drop single characters. */
+struct normaliser_fold {
+    bool trim;
+    const char *from; /* translate(x, from, to); NULL: none. Characters without a partner go away */
+    const char *to;
+    unsigned variants; /* VARIANT_*: stored forms an index look-up tries */
+};
+enum { VARIANT_LOWER = 1, VARIANT_WIDE = 2, VARIANT_BLANK = 4 };
+
+enum normaliser_back {
+    BACK_NONE,     /* cannot be reversed */
+    BACK_IDENTITY, /* a valid value is its own canonical form */
+    BACK_FOLD,     /* output = fold(input) */
+    BACK_FINITE,   /* fold(input) is one of the forms that `reverse` lists */
+};
+
+/* Where configurations come from while a bundle loads. */
+struct normaliser_env {
+    struct arena *arena;
+    const struct strmap *code_tables; /* name -> struct code_table */
+};
+
+struct normaliser_kind {
+    struct normaliser base;
+    enum normaliser_back back;
+    const struct normaliser_fold *fold;
+    /* Appends every folded form that becomes `canonical`; -1 when it is no canonical value. */
+    int (*reverse)(const void *config, const char *canonical, struct text_list *forms);
+    /* NULL: takes no parameters. `params` NULL: named without parameters. */
+    int (*configure)(const struct yaml_node *at, const struct yaml_node *params,
+                     const struct normaliser_env *env, void **config_r, struct err *err);
+    void (*dispose)(void *config);
+    bool takes_bytes; /* input need not be UTF-8 */
+};
+
+/* A normaliser with its parameters, as one link of a chain. */
+struct normaliser_step {
+    const struct normaliser_kind *kind;
+    void *config;
+};
+
+const struct normaliser_kind *normaliser_kind_find(const char *name);
+/* Names for suggestions; NULL-terminated, *count_r without it. */
+const char *const *normaliser_names(size_t *count_r);
+/* "name" or {name: {params}} -> step. */
+int normaliser_step_read(const struct yaml_node *node, const struct normaliser_env *env,
+                         struct normaliser_step *step_r, struct err *err);
+
+static inline struct normaliser_result normaliser_run(const struct normaliser_step *step,
+                                                      struct buf *value)
+{
+    return step->kind->base.run(step->config, value);
+}
+
+/* Adds the stored forms an index look-up tries for what is in the list already. */
+void normaliser_widen(const struct normaliser_fold *fold, struct text_list *forms);
+
+/* --- helpers of the normalisers -----------------------------------------------------------------
+ */
+#define NORMALISER_IS_OK                                                                           \
+    (struct normaliser_result)                                                                     \
+    {                                                                                              \
+        NORMALISER_OK, ""                                                                          \
+    }
+#define NORMALISER_FAILS(code_)                                                                    \
+    (struct normaliser_result)                                                                     \
+    {                                                                                              \
+        NORMALISER_ERROR, (code_)                                                                  \
+    }
+
+bool normaliser_blank(uint32_t code_point);
+/* Width-folds, drops blanks everywhere and upper-cases (ASCII). Answers the length, or
+ * IDENTIFIER_BYTES_MAX when the text is longer than any identifier. NUL-terminated. */
+size_t normaliser_identifier(const struct buf *value, char out[IDENTIFIER_BYTES_MAX]);
+/* OK when `text` is the value already; otherwise the value becomes `text`: CHANGED. */
+struct normaliser_result normaliser_become(struct buf *value, const char *text, size_t len);
+struct normaliser_result normaliser_become_warned(struct buf *value, const char *text, size_t len,
+                                                  const char *code);
+bool normaliser_all_digits(const char *text, size_t len);
+bool normaliser_real_date(int year, int month, int day);
+/* Proleptic Gregorian days since 1970-01-01, and back. */
+int64_t normaliser_days_of(int year, int month, int day);
+void normaliser_date_of(int64_t days, int *year_r, int *month_r, int *day_r);
+
+/* Characters PostgreSQL's btrim and translate get for the folds. */
+#define TEXT_BLANKS                                                                                \
+    " \t\n\v\f\r\xc2\x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"  \
+    "\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
+#define TEXT_DIGITS      "0123456789"
+#define TEXT_DIGITS_WIDE "０１２３４５６７８９"
+#define TEXT_UPPER       "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define TEXT_LOWER       "abcdefghijklmnopqrstuvwxyz"
+#define TEXT_UPPER_WIDE  "ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺ"
+#define TEXT_LOWER_WIDE  "ａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ"
+/* Case, width and blanks of identifiers. */
+#define FOLD_IDENTIFIER_FROM TEXT_DIGITS_WIDE TEXT_LOWER TEXT_UPPER_WIDE TEXT_LOWER_WIDE TEXT_BLANKS
+#define FOLD_IDENTIFIER_TO   TEXT_DIGITS TEXT_UPPER TEXT_UPPER TEXT_UPPER
+
+/* The kinds, by file. */
+extern const struct normaliser_kind normaliser_trim, normaliser_width_fold, normaliser_nfc,
+    normaliser_upper, normaliser_lower, normaliser_gb18030;
+extern const struct normaliser_kind normaliser_cn_id, normaliser_cn_uscc, normaliser_cn_org,
+    normaliser_cn_mobile, normaliser_cn_division;
+extern const struct normaliser_kind normaliser_cn_sex, normaliser_cn_ethnic, normaliser_cn_marital,
+    normaliser_bool;
+extern const struct normaliser_kind normaliser_cn_date;
+extern const struct normaliser_kind normaliser_decimal, normaliser_cn_money, normaliser_unit;
+extern const struct normaliser_kind normaliser_codes, normaliser_enum, normaliser_regex;
+
+#endif

@@ -1,0 +1,199 @@
+/* Normalisers of plain text: blanks, width, case, Unicode form, legacy encoding. */
+#include <errno.h>
+#include <iconv.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "base/utf8.h"
+#include "schema/normaliser_internal.h"
+
+static struct normaliser_result run_trim(const void *config, struct buf *value)
+{
+    (void)config;
+    size_t start = 0, end = value->len;
+    while (start < end) {
+        uint32_t cp = value->data[start];
+        size_t step = cp < 0x80 ? 1 : utf8_decode(value->data + start, end - start, &cp);
+        if (step == 0 || !normaliser_blank(cp))
+            break;
+        start += step;
+    }
+    while (end > start) {
+        size_t last = end - 1;
+        while (last > start && (value->data[last] & 0xC0) == 0x80)
+            last--;
+        uint32_t cp = 0;
+        if (utf8_decode(value->data + last, end - last, &cp) == 0 || !normaliser_blank(cp))
+            break;
+        end = last;
+    }
+    if (start == 0 && end == value->len)
+        return NORMALISER_IS_OK;
+    memmove(value->data, value->data + start, end - start);
+    value->len = end - start;
+    return (struct normaliser_result){ NORMALISER_CHANGED, "" };
+}
+
+static const struct normaliser_fold trim_fold = { .trim = true, .variants = VARIANT_BLANK };
+
+const struct normaliser_kind normaliser_trim = {
+    .base = { "trim", run_trim,
+              "removes blanks (Unicode White_Space, U+200B, U+FEFF) at both ends" },
+    .back = BACK_FOLD,
+    .fold = &trim_fold,
+};
+
+/* Full-width forms U+FF01..FF5E and U+3000 become ASCII; the result is never longer. */
+static struct normaliser_result run_width_fold(const void *config, struct buf *value)
+{
+    (void)config;
+    size_t out = 0;
+    bool changed = false;
+    for (size_t i = 0; i < value->len;) {
+        if (value->data[i] < 0x80) {
+            value->data[out++] = value->data[i++];
+            continue;
+        }
+        uint32_t cp = 0;
+        size_t step = utf8_decode(value->data + i, value->len - i, &cp);
+        if (step == 0)
+            return NORMALISER_FAILS("NOT_UTF8");
+        if (cp == 0x3000 || (cp >= 0xFF01 && cp <= 0xFF5E)) {
+            value->data[out++] = cp == 0x3000 ? ' ' : (uint8_t)(cp - 0xFEE0);
+            changed = true;
+        } else {
+            memmove(value->data + out, value->data + i, step);
+            out += step;
+        }
+        i += step;
+    }
+    value->len = out;
+    return (struct normaliser_result){ changed ? NORMALISER_CHANGED : NORMALISER_OK, "" };
+}
+
+static const struct normaliser_fold width_fold = {
+    .from = "　！＂＃＄％＆＇（）＊＋，－．／" TEXT_DIGITS_WIDE "：；＜＝＞？＠" TEXT_UPPER_WIDE
+            "［＼］＾＿｀" TEXT_LOWER_WIDE "｛｜｝～",
+    .to = " !\"#$%&'()*+,-./" TEXT_DIGITS ":;<=>?@" TEXT_UPPER "[\\]^_`" TEXT_LOWER "{|}~",
+    .variants = VARIANT_WIDE,
+};
+
+const struct normaliser_kind normaliser_width_fold = {
+    .base = { "width_fold", run_width_fold,
+              "full-width ASCII (U+FF01 to FF5E) and U+3000 become ASCII; nothing else changes" },
+    .back = BACK_FOLD,
+    .fold = &width_fold,
+};
+
+static struct normaliser_result change_case(struct buf *value, char first, char last, int by)
+{
+    bool changed = false;
+    for (size_t i = 0; i < value->len; i++)
+        if (value->data[i] >= (uint8_t)first && value->data[i] <= (uint8_t)last) {
+            value->data[i] = (uint8_t)(value->data[i] + by);
+            changed = true;
+        }
+    return (struct normaliser_result){ changed ? NORMALISER_CHANGED : NORMALISER_OK, "" };
+}
+
+static struct normaliser_result run_upper(const void *config, struct buf *value)
+{
+    (void)config;
+    return change_case(value, 'a', 'z', 'A' - 'a');
+}
+
+static struct normaliser_result run_lower(const void *config, struct buf *value)
+{
+    (void)config;
+    return change_case(value, 'A', 'Z', 'a' - 'A');
+}
+
+static const struct normaliser_fold upper_fold = { .from = TEXT_LOWER,
+                                                   .to = TEXT_UPPER,
+                                                   .variants = VARIANT_LOWER };
+static const struct normaliser_fold lower_fold = { .from = TEXT_UPPER, .to = TEXT_LOWER };
+
+const struct normaliser_kind normaliser_upper = {
+    .base = { "upper", run_upper, "ASCII letters become upper case" },
+    .back = BACK_FOLD,
+    .fold = &upper_fold,
+};
+const struct normaliser_kind normaliser_lower = {
+    .base = { "lower", run_lower, "ASCII letters become lower case" },
+    .back = BACK_FOLD,
+    .fold = &lower_fold,
+};
+
+/* ASCII, CJK ideographs U+4E00..9FFF and the full-width block are inert under NFC. */
+static bool nfc_inert(const struct buf *value)
+{
+    for (size_t i = 0; i < value->len;) {
+        uint32_t cp = value->data[i];
+        size_t step = cp < 0x80 ? 1 : utf8_decode(value->data + i, value->len - i, &cp);
+        if (step == 0)
+            return false;
+        if (cp >= 0x80 && !(cp >= 0x4E00 && cp <= 0x9FFF) && !(cp >= 0xFF01 && cp <= 0xFF5E))
+            return false;
+        i += step;
+    }
+    return true;
+}
+
+static struct normaliser_result run_nfc(const void *config, struct buf *value)
+{
+    (void)config;
+    if (nfc_inert(value))
+        return NORMALISER_IS_OK;
+    utf8proc_uint8_t *mapped = NULL;
+    utf8proc_ssize_t len = utf8proc_map(value->data, (utf8proc_ssize_t)value->len, &mapped,
+                                        UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (len < 0)
+        return NORMALISER_FAILS("NOT_UTF8");
+    struct normaliser_result result = normaliser_become(value, (const char *)mapped, (size_t)len);
+    free(mapped);
+    return result;
+}
+
+const struct normaliser_kind normaliser_nfc = {
+    .base = { "nfc", run_nfc, "Unicode normalisation form C (UAX #15)" },
+    .back = BACK_NONE,
+};
+
+/* glibc's table maps the characters GB 18030-2022 moved out of the private use area to their
+ * standard code points. iconv's descriptor is opened once for the life of the process. */
+static struct normaliser_result run_gb18030(const void *config, struct buf *value)
+{
+    (void)config;
+    static iconv_t converter;
+    static bool opened;
+    if (!opened) {
+        converter = iconv_open("UTF-8", "GB18030");
+        opened = true;
+    }
+    if (converter == (iconv_t)-1)
+        return NORMALISER_FAILS("GB18030_UNAVAILABLE");
+    size_t room = value->len * 3 + 1;
+    if (room > value->max)
+        return NORMALISER_FAILS("VALUE_TOO_LONG");
+    char *text = malloc(room);
+    if (text == NULL)
+        return NORMALISER_FAILS("VALUE_TOO_LONG");
+    char *in = (char *)value->data, *out = text;
+    size_t in_left = value->len, out_left = room;
+    (void)iconv(converter, NULL, NULL, NULL, NULL);
+    size_t status = value->len == 0 ? 0 : iconv(converter, &in, &in_left, &out, &out_left);
+    struct normaliser_result result;
+    if (status != 0 || in_left > 0 || !utf8_valid(text, room - out_left))
+        result = NORMALISER_FAILS("GB18030_INVALID");
+    else
+        result = normaliser_become(value, text, room - out_left);
+    free(text);
+    return result;
+}
+
+const struct normaliser_kind normaliser_gb18030 = {
+    .base = { "gb18030", run_gb18030, "GB 18030 bytes become UTF-8; first step of a bytea column" },
+    .back = BACK_NONE,
+    .takes_bytes = true,
+};

@@ -1,0 +1,577 @@
+#include "schema/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "schema/filter_internal.h"
+#include "schema/plan_sql.h"
+#include "schema/program.h"
+
+enum {
+    TUPLES_MAX = 65536, /* native keys of one batch: keys times their stored forms */
+    PERSON_DEPTH_MAX = 8,
+    CURSOR_MARK = 0x1e, /* a native position, not a key: control characters are in no key */
+    CURSOR_SPLIT = 0x1f,
+};
+
+struct schema_plan {
+    struct arena arena;
+    const struct schema_mapping *mapping;
+    const struct schema_filter *row_filter;
+    const char *select;      /* SELECT ... FROM ... */
+    struct program *program; /* scratch and operations change while rows run, the plan does not */
+};
+
+/* Native forms of one canonical key: a list for each column of the key's order. */
+struct native_key {
+    struct text_list columns[MAPPING_PARTS_MAX];
+};
+
+/* --- construction -------------------------------------------------------------------------------
+ */
+
+static void need_columns(const struct mapping_leaf *leaf, bool *needed)
+{
+    for (size_t i = 0; i < leaf->part_count; i++)
+        needed[leaf->parts[i].column] = true;
+}
+
+static const int *select_columns(struct schema_plan *plan, const uint8_t *fields)
+{
+    const struct schema_mapping *mapping = plan->mapping;
+    bool *needed = arena_array(&plan->arena, mapping->column_count + 1, sizeof *needed);
+    int *result = arena_array(&plan->arena, mapping->column_count + 1, sizeof *result);
+    int count = 0;
+    for (size_t i = 0; i < mapping->leaf_count; i++)
+        if (plan_bit(fields, mapping->leaves[i].path[0]->position))
+            need_columns(&mapping->leaves[i], needed);
+    for (size_t i = 0; i < mapping->dataset.key_count; i++)
+        need_columns(mapping->key[i], needed);
+    struct plan_sql sql;
+    plan_sql_init(&sql, &plan->arena);
+    plan_sql_text(&sql, "SELECT ");
+    for (size_t i = 0; i < mapping->column_count; i++) {
+        result[i] = needed[i] ? count++ : -1;
+        if (needed[i])
+            plan_sql_add(&sql, "%s%s", result[i] > 0 ? ", " : "", mapping->columns[i].quoted);
+    }
+    plan_sql_add(&sql, " FROM %s", mapping->table_quoted);
+    struct db_sql text;
+    plan->select = plan_sql_finish(&sql, &text, NULL) == 0 ? text.text : NULL;
+    return result;
+}
+
+struct schema_plan *schema_plan_new(const struct schema_dataset *dataset, const uint8_t *fields,
+                                    const struct schema_filter *row_filter, struct err *err)
+{
+    if (row_filter != NULL && row_filter->mapping != dataset->mapping) {
+        err_set(err, ERR_INTERNAL, "ROW_FILTER_FOREIGN",
+                "The agreement's row filter belongs to another dataset; renew the agreement.");
+        return NULL;
+    }
+    struct schema_plan *plan = mem_zero(sizeof *plan);
+    arena_init(&plan->arena);
+    plan->mapping = dataset->mapping;
+    plan->row_filter = row_filter;
+    const int *result_column = select_columns(plan, fields);
+    plan->program = mem_zero(sizeof *plan->program);
+    program_init(plan->program, plan->mapping, fields, result_column, &plan->arena);
+    return plan;
+}
+
+void schema_plan_free(struct schema_plan **plan)
+{
+    if (plan == NULL || *plan == NULL)
+        return;
+    program_fini((*plan)->program);
+    free((*plan)->program);
+    arena_fini(&(*plan)->arena);
+    free(*plan);
+    *plan = NULL;
+}
+
+/* --- keys ---------------------------------------------------------------------------------------
+ */
+
+static int key_invalid(const struct schema_plan *plan, struct err *err)
+{
+    const struct schema_dataset *dataset = &plan->mapping->dataset;
+    return err_set(err, ERR_INVALID_ARGUMENT, "KEY_INVALID",
+                   "The key is no valid %s%s of this dataset; check it and ask again.",
+                   dataset->key[0]->name, dataset->key_count > 1 ? " and what follows it" : "");
+}
+
+/* "a~1b/c" -> "a/b", "c"; false when the number of pieces is not the key's. */
+static bool key_pieces(const struct schema_plan *plan, const char *key, struct arena *arena,
+                       const char **pieces)
+{
+    size_t wanted = plan->mapping->dataset.key_count, len = strnlen(key, PLAN_KEY_TEXT_BYTES_MAX);
+    if (len == 0 || len == PLAN_KEY_TEXT_BYTES_MAX || !utf8_valid(key, len))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f)
+            return false;
+    if (wanted == 1) {
+        pieces[0] = key;
+        return true;
+    }
+    size_t piece = 0, out = 0;
+    char *text = arena_alloc(arena, len + 1);
+    for (size_t i = 0;; i++) {
+        if (key[i] == '/' || key[i] == '\0') {
+            if (piece == wanted)
+                return false;
+            pieces[piece++] = arena_strndup(arena, text, out);
+            out = 0;
+            if (key[i] == '\0')
+                return piece == wanted;
+        } else if (key[i] == '~') {
+            i++;
+            if (key[i] != '0' && key[i] != '1')
+                return false;
+            text[out++] = key[i] == '0' ? '~' : '/';
+        } else {
+            text[out++] = key[i];
+        }
+    }
+}
+
+static bool native_leaf(const struct schema_plan *plan, const struct mapping_leaf *leaf,
+                        const char *text, struct arena *arena, struct text_list *columns)
+{
+    const char *canonical = mapping_canonical(leaf, text, arena);
+    const char *texts[MAPPING_PARTS_MAX];
+    if (canonical == NULL)
+        return false;
+    if (leaf->back == LEAF_PARTS) {
+        if (!mapping_split(leaf, canonical, true, arena, texts))
+            return false;
+        for (size_t i = 0; i < leaf->part_count; i++)
+            text_list_add(&columns[i], texts[i]);
+        return true;
+    }
+    if (leaf->back == LEAF_FORMS) {
+        mapping_candidates(leaf, canonical, &columns[0]);
+        return columns[0].count > 0;
+    }
+    const char *native =
+        mapping_native(leaf, plan->mapping->columns[leaf->parts[0].column].type, canonical, arena);
+    if (native != NULL)
+        text_list_add(&columns[0], native);
+    return native != NULL && leaf->back == LEAF_NATIVE;
+}
+
+/* Checks run too: a code of the wrong length is no key, not a row that is not there. */
+static bool checks_accept(const struct mapping_leaf *leaf, const char *text)
+{
+    struct buf value;
+    buf_init(&value, NORMALISER_VALUE_BYTES_MAX);
+    bool fine = buf_append_str(&value, text) == 0;
+    for (size_t i = 0; fine && i < leaf->step_count; i++)
+        if (leaf->steps[i].kind->back == BACK_IDENTITY)
+            fine = normaliser_run(&leaf->steps[i], &value).verdict != NORMALISER_ERROR;
+    buf_fini(&value);
+    return fine;
+}
+
+static int native_key(const struct schema_plan *plan, const char *key, struct arena *arena,
+                      struct native_key *native, struct err *err)
+{
+    const struct schema_mapping *mapping = plan->mapping;
+    const char *pieces[MAPPING_PARTS_MAX];
+    size_t column = 0;
+    for (size_t i = 0; i < MAPPING_PARTS_MAX; i++)
+        native->columns[i] = (struct text_list){ .arena = arena };
+    if (!key_pieces(plan, key, arena, pieces))
+        return key_invalid(plan, err);
+    for (size_t i = 0; i < mapping->dataset.key_count; i++) {
+        const struct mapping_leaf *leaf = mapping->key[i];
+        if (!checks_accept(leaf, pieces[i]) ||
+            !native_leaf(plan, leaf, pieces[i], arena, &native->columns[column]))
+            return key_invalid(plan, err);
+        column += leaf->part_count;
+    }
+    return 0;
+}
+
+/* --- statements ---------------------------------------------------------------------------------
+ */
+
+static const struct mapping_column *order_column(const struct schema_plan *plan, size_t index)
+{
+    return &plan->mapping->columns[plan->mapping->order[index]];
+}
+
+static void add_filters(const struct schema_plan *plan, const struct schema_filter *filter,
+                        const char *glue, struct plan_sql *sql)
+{
+    const struct schema_filter *filters[2] = { plan->row_filter, filter };
+    for (size_t i = 0; i < 2; i++) {
+        if (filters[i] == NULL || filters[i]->root == NULL)
+            continue;
+        plan_sql_text(sql, glue);
+        filter_sql(filters[i], sql);
+        glue = " AND ";
+    }
+}
+
+int schema_plan_lookup(const struct schema_plan *plan, const char *key, struct arena *arena,
+                       struct db_sql *sql_r, struct err *err)
+{
+    struct native_key native;
+    if (native_key(plan, key, arena, &native, err) != 0)
+        return -1;
+    struct plan_sql sql;
+    plan_sql_init(&sql, arena);
+    plan_sql_text(&sql, plan->select);
+    for (size_t i = 0; i < plan->mapping->order_count; i++) {
+        plan_sql_add(&sql, "%s%s = ", i == 0 ? " WHERE " : " AND ", order_column(plan, i)->quoted);
+        /* The text is the statement's identity: whether it is a list depends on the mapping only.
+         */
+        if (plan->mapping->key_exact) {
+            plan_sql_param(&sql, native.columns[i].items[0]);
+        } else {
+            plan_sql_text(&sql, "ANY(");
+            plan_sql_array(&sql, native.columns[i].items, native.columns[i].count);
+            plan_sql_text(&sql, ")");
+        }
+    }
+    add_filters(plan, NULL, " AND ", &sql);
+    return plan_sql_finish(&sql, sql_r, err);
+}
+
+/* One array a column, row by row: the product of each key's forms. */
+struct tuples {
+    const char **columns[MAPPING_PARTS_MAX];
+    size_t count;
+};
+
+static bool add_tuples(const struct schema_plan *plan, const struct native_key *native,
+                       struct tuples *tuples)
+{
+    size_t at[MAPPING_PARTS_MAX] = { 0 }, width = plan->mapping->order_count;
+    for (;;) {
+        if (tuples->count == TUPLES_MAX)
+            return false;
+        for (size_t i = 0; i < width; i++)
+            tuples->columns[i][tuples->count] = native->columns[i].items[at[i]];
+        tuples->count++;
+        size_t i = 0;
+        while (i < width && ++at[i] == native->columns[i].count)
+            at[i++] = 0;
+        if (i == width)
+            return true;
+    }
+}
+
+static const char *array_cast(enum column_type type)
+{
+    switch (type) {
+    case COLUMN_INT2:
+        return "int2[]";
+    case COLUMN_INT4:
+        return "int4[]";
+    case COLUMN_INT8:
+        return "int8[]";
+    case COLUMN_UUID:
+        return "uuid[]";
+    case COLUMN_DATE:
+        return "date[]";
+    case COLUMN_CHAR:
+        return "bpchar[]";
+    case COLUMN_TEXT:
+    case COLUMN_BOOL:
+    case COLUMN_FLOAT4:
+    case COLUMN_FLOAT8:
+    case COLUMN_NUMERIC:
+    case COLUMN_TIMESTAMP:
+    case COLUMN_TIMESTAMPTZ:
+    case COLUMN_BYTEA:
+    case COLUMN_JSON:
+    case COLUMN_JSONB:
+    case COLUMN_TEXT_ARRAY:
+    case COLUMN_TYPE_COUNT:
+        break;
+    }
+    return "text[]";
+}
+
+static void add_tuple_condition(const struct schema_plan *plan, const struct tuples *tuples,
+                                struct plan_sql *sql)
+{
+    size_t width = plan->mapping->order_count;
+    if (width == 1) {
+        plan_sql_add(sql, " WHERE %s = ANY(", order_column(plan, 0)->quoted);
+        plan_sql_array(sql, tuples->columns[0], tuples->count);
+        plan_sql_text(sql, ")");
+        return;
+    }
+    plan_sql_text(sql, " WHERE (");
+    for (size_t i = 0; i < width; i++)
+        plan_sql_add(sql, "%s%s", i > 0 ? ", " : "", order_column(plan, i)->quoted);
+    plan_sql_text(sql, ") IN (SELECT * FROM unnest(");
+    for (size_t i = 0; i < width; i++) {
+        plan_sql_text(sql, i > 0 ? ", " : "");
+        plan_sql_array(sql, tuples->columns[i], tuples->count);
+        plan_sql_add(sql, "::%s", array_cast(order_column(plan, i)->type));
+    }
+    plan_sql_text(sql, "))");
+}
+
+int schema_plan_batch(const struct schema_plan *plan, const char *const *keys, size_t count,
+                      struct arena *arena, struct db_sql *sql_r, struct err *err)
+{
+    struct tuples tuples = { 0 };
+    for (size_t i = 0; i < plan->mapping->order_count; i++)
+        tuples.columns[i] = mem_array(TUPLES_MAX, sizeof *tuples.columns[i]);
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        struct native_key native;
+        result = native_key(plan, keys[i], arena, &native, err);
+        if (result == 0 && !add_tuples(plan, &native, &tuples))
+            result = err_set(err, ERR_INVALID_ARGUMENT, "BATCH_TOO_LARGE",
+                             "The batch has too many keys; ask for fewer at once.");
+    }
+    if (result == 0) {
+        struct plan_sql sql;
+        plan_sql_init(&sql, arena);
+        plan_sql_text(&sql, plan->select);
+        add_tuple_condition(plan, &tuples, &sql);
+        add_filters(plan, NULL, " AND ", &sql);
+        result = plan_sql_finish(&sql, sql_r, err);
+    }
+    for (size_t i = 0; i < plan->mapping->order_count; i++)
+        free(tuples.columns[i]);
+    return result;
+}
+
+/* "(a, b) > ($1, $2)": PostgreSQL walks the key's index from there. */
+static void after_native(const struct schema_plan *plan, const char *const *values,
+                         struct plan_sql *sql)
+{
+    size_t width = plan->mapping->order_count;
+    plan_sql_text(sql, width > 1 ? " WHERE (" : " WHERE ");
+    for (size_t i = 0; i < width; i++)
+        plan_sql_add(sql, "%s%s", i > 0 ? ", " : "", order_column(plan, i)->quoted);
+    plan_sql_text(sql, width > 1 ? ") > (" : " > ");
+    for (size_t i = 0; i < width; i++) {
+        plan_sql_text(sql, i > 0 ? ", " : "");
+        plan_sql_param(sql, values[i]);
+    }
+    plan_sql_text(sql, width > 1 ? ")" : "");
+}
+
+/* A key with several stored forms does not say where its row stands. The smallest form that is
+ * there does, and if the row is gone the smallest form there could have been: rows may come again,
+ * none is lost. schema_plan_row_cursor gives the exact place. */
+static int after_forms(const struct schema_plan *plan, const struct native_key *native,
+                       struct plan_sql *sql, struct err *err)
+{
+    const char *column = order_column(plan, 0)->quoted;
+    if (plan->mapping->order_count != 1)
+        return err_set(
+            err, ERR_INVALID_ARGUMENT, "CURSOR_NEEDED",
+            "This dataset continues behind a cursor only; use the one of the last page.");
+    plan_sql_add(sql, " WHERE %s > COALESCE((SELECT min(k.%s) FROM %s AS k WHERE k.%s = ANY(",
+                 column, column, plan->mapping->table_quoted, column);
+    plan_sql_array(sql, native->columns[0].items, native->columns[0].count);
+    plan_sql_text(sql, ")), (SELECT min(f) FROM unnest(");
+    plan_sql_array(sql, native->columns[0].items, native->columns[0].count);
+    plan_sql_add(sql, "::%s) AS f))", array_cast(order_column(plan, 0)->type));
+    return 0;
+}
+
+static bool cursor_values(const struct schema_plan *plan, const char *after, struct arena *arena,
+                          const char **values)
+{
+    size_t len = strnlen(after, PLAN_KEY_TEXT_BYTES_MAX), width = plan->mapping->order_count;
+    if (len == PLAN_KEY_TEXT_BYTES_MAX || !utf8_valid(after, len))
+        return false;
+    const char *at = after + 1;
+    for (size_t i = 0; i < width; i++) {
+        const char *end = strchr(at, CURSOR_SPLIT);
+        if ((end == NULL) != (i + 1 == width))
+            return false;
+        size_t piece = end == NULL ? strlen(at) : (size_t)(end - at);
+        values[i] = arena_strndup(arena, at, piece);
+        if (mapping_native(plan->mapping->key[0], order_column(plan, i)->type, values[i], arena) ==
+            NULL)
+            return false;
+        at += piece + 1;
+    }
+    return true;
+}
+
+static int add_after(const struct schema_plan *plan, const char *after, struct plan_sql *sql,
+                     struct err *err)
+{
+    const char *values[MAPPING_PARTS_MAX];
+    struct native_key native;
+    if (after[0] == CURSOR_MARK) {
+        if (!cursor_values(plan, after, sql->arena, values))
+            return key_invalid(plan, err);
+        after_native(plan, values, sql);
+        return 0;
+    }
+    if (native_key(plan, after, sql->arena, &native, err) != 0)
+        return -1;
+    if (!plan->mapping->key_exact)
+        return after_forms(plan, &native, sql, err);
+    for (size_t i = 0; i < plan->mapping->order_count; i++)
+        values[i] = native.columns[i].items[0];
+    after_native(plan, values, sql);
+    return 0;
+}
+
+int schema_plan_query(const struct schema_plan *plan, const struct schema_filter *filter,
+                      const char *after, int64_t limit, struct arena *arena, struct db_sql *sql_r,
+                      struct err *err)
+{
+    struct plan_sql sql;
+    plan_sql_init(&sql, arena);
+    plan_sql_text(&sql, plan->select);
+    if (after != NULL && add_after(plan, after, &sql, err) != 0) {
+        plan_sql_drop(&sql);
+        return -1;
+    }
+    add_filters(plan, filter, after != NULL ? " AND " : " WHERE ", &sql);
+    for (size_t i = 0; i < plan->mapping->order_count; i++)
+        plan_sql_add(&sql, "%s%s", i == 0 ? " ORDER BY " : ", ", order_column(plan, i)->quoted);
+    if (limit > 0) {
+        plan_sql_text(&sql, " LIMIT ");
+        plan_sql_param(&sql, arena_format(arena, "%lld", (long long)limit));
+    }
+    return plan_sql_finish(&sql, sql_r, err);
+}
+
+/* --- drift --------------------------------------------------------------------------------------
+ */
+
+const char *schema_dataset_probe_sql(const struct schema_dataset *dataset)
+{
+    return dataset->mapping->probe_sql;
+}
+
+int schema_dataset_check_probe(const struct schema_dataset *dataset,
+                               const struct db_rows *described, struct err *err)
+{
+    const struct schema_mapping *mapping = dataset->mapping;
+    if (db_column_count(described) != (int)mapping->column_count)
+        return err_set(
+            err, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
+            "The table of %s has %d of the %zu mapped columns; the owner must update the "
+            "mapping.",
+            dataset->name, db_column_count(described), mapping->column_count);
+    for (size_t i = 0; i < mapping->column_count; i++) {
+        uint32_t oid = db_column_type(described, (int)i);
+        if (column_type_accepts(mapping->columns[i].type, oid))
+            continue;
+        const char *found = "another type";
+        for (int type = 0; type < COLUMN_TYPE_COUNT; type++)
+            if (column_type_accepts((enum column_type)type, oid))
+                found = column_type_name((enum column_type)type);
+        return err_set(
+            err, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
+            "Column \"%s\" of %s is %s (type %u), but its mapping was written for %s; the "
+            "owner must update the mapping.",
+            mapping->columns[i].name, dataset->name, found, (unsigned)oid,
+            column_type_name(mapping->columns[i].type));
+    }
+    return 0;
+}
+
+/* --- rows ---------------------------------------------------------------------------------------
+ */
+
+int schema_plan_row(const struct schema_plan *plan, const struct db_rows *rows, int row,
+                    struct buf *out, struct schema_row_report *report_r, struct err *err)
+{
+    return program_run(plan->program, rows, row, out, report_r, err);
+}
+
+bool schema_plan_row_key(const struct schema_plan *plan, const struct db_rows *rows, int row,
+                         char key_r[PLAN_KEY_TEXT_BYTES_MAX])
+{
+    return program_key(plan->program, rows, row, key_r);
+}
+
+bool schema_plan_row_cursor(const struct schema_plan *plan, const struct db_rows *rows, int row,
+                            char cursor_r[PLAN_KEY_TEXT_BYTES_MAX])
+{
+    if (plan->mapping->key_exact)
+        return program_key(plan->program, rows, row, cursor_r);
+    const struct schema_mapping *mapping = plan->mapping;
+    struct buf text;
+    const char *code = NULL;
+    buf_init(&text, PLAN_KEY_TEXT_BYTES_MAX - 1);
+    bool fine = buf_append_byte(&text, CURSOR_MARK) == 0;
+    for (size_t i = 0; fine && i < mapping->order_count; i++) {
+        size_t column = mapping->order[i], before;
+        fine = i == 0 || buf_append_byte(&text, CURSOR_SPLIT) == 0;
+        before = text.len;
+        struct db_value value = db_value(rows, row, plan->program->result_column[column]);
+        fine = fine &&
+               program_value_text(mapping->columns[column].type, value, &text, &code) == VALUE_TEXT;
+        fine = fine && memchr(text.data + before, CURSOR_SPLIT, text.len - before) == NULL;
+    }
+    if (fine) {
+        memcpy(cursor_r, text.data, text.len);
+        cursor_r[text.len] = '\0';
+    }
+    buf_fini(&text);
+    return fine;
+}
+
+/* --- persons ------------------------------------------------------------------------------------
+ */
+
+struct person_list {
+    struct slice *values;
+    size_t max;
+    size_t count;
+};
+
+/* Our own encoding, so every length is checked but nothing is reported. */
+static void find_persons(const struct schema_message *type, const uint8_t *data, size_t len,
+                         int depth, struct person_list *list)
+{
+    enum { CITIZEN_ID = 1 };
+    for (size_t at = 0; at < len;) {
+        uint64_t tag = 0, size = 0;
+        size_t used = varint_get(data + at, len - at, &tag);
+        if (used == 0)
+            return;
+        at += used;
+        unsigned wire = (unsigned)(tag & 7);
+        used = wire == WIRE_VARINT || wire == WIRE_LEN ? varint_get(data + at, len - at, &size) : 0;
+        if ((wire == WIRE_VARINT || wire == WIRE_LEN) && used == 0)
+            return;
+        at += used;
+        if (wire == WIRE_VARINT)
+            continue;
+        size = wire == WIRE_I64 ? 8 : wire == WIRE_I32 ? 4 : size;
+        if (size > len - at)
+            return;
+        const struct schema_field *field =
+            wire == WIRE_LEN ? schema_message_number(type, (uint32_t)(tag >> 3)) : NULL;
+        if (field != NULL && field->type == SCHEMA_STRING && field->semantic == CITIZEN_ID) {
+            if (list->count < list->max)
+                list->values[list->count] = slice_of(data + at, (size_t)size);
+            list->count++;
+        } else if (field != NULL && field->type == SCHEMA_MESSAGE && depth < PERSON_DEPTH_MAX) {
+            find_persons(field->message, data + at, (size_t)size, depth + 1, list);
+        }
+        at += (size_t)size;
+    }
+}
+
+size_t schema_plan_persons(const struct schema_plan *plan, const uint8_t *record, size_t len,
+                           struct slice *values_r, size_t max)
+{
+    struct person_list list = { .values = values_r, .max = max };
+    find_persons(plan->mapping->dataset.type, record, len, 0, &list);
+    return list.count;
+}
