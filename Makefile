@@ -20,6 +20,10 @@ ifdef SAN
 HARDEN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDSAN := -fsanitize=address,undefined
 endif
+ifdef FUZZ
+HARDEN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDSAN := -fsanitize=address,undefined
+endif
 OPT ?= -O2
 CFLAGS += -std=c11 -D_GNU_SOURCE $(OPT) -g -MMD -MP $(WARN) $(HARDEN) -Igateway -isystem $(O)/gen $(PKG_CFLAGS) \
 	-DSLUICE_VERSION='"$(VERSION)"'
@@ -45,7 +49,7 @@ LIBS = $(foreach r,$(1),$(O)/lib/$(r).a) $(O)/lib/gen.a
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
-.PHONY: all check lint fmt asan fuzz e2e bench cover demo demo-down install test test-long clean generated
+.PHONY: all check lint fmt asan fuzz fuzz-programs e2e bench demo demo-down install test test-long clean generated
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -146,6 +150,31 @@ test-long:
 # The same unit tests under AddressSanitizer and UndefinedBehaviorSanitizer.
 asan:
 	@$(MAKE) --no-print-directory O=$(O)/asan SAN=1 check
+
+# libFuzzer programs, one for each parser; corpora in tests/fuzz/corpus/<name>. FUZZ_SECONDS each.
+FUZZ_SECONDS ?= 60
+FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz:
+	@$(MAKE) --no-print-directory O=$(O)/fuzz CC=clang FUZZ=1 OPT=-O1 fuzz-programs
+	@for name in $(FUZZ_NAMES); do \
+		mkdir -p $(O)/fuzz/found/$$name tests/fuzz/corpus/$$name; \
+		O=$(O)/fuzz $(O)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+			$(O)/fuzz/found/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+fuzz-programs: $(FUZZ_NAMES:%=$(O)/%) $(O)/schemas/canonical.pb $(O)/gen/api.pb
+FUZZ_ROOMS := audit schema pg net conf base
+$(O)/fuzz_%: tests/fuzz/fuzz_%.c $(call LIBS,$(FUZZ_ROOMS))
+	$(call say,FUZZ,$<)
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Itests -fsanitize=fuzzer,address,undefined -o $@ $< \
+		-Wl,--start-group $(call LIBS,$(FUZZ_ROOMS)) -Wl,--end-group $(PKG_LIBS)
+
+bench:
+	@tests/bench/run.sh
+
+# The end-to-end tests alone: `make e2e ARGS='-k lookup'`.
+e2e: all
+	PYTHONDONTWRITEBYTECODE=1 O=$(O) /usr/bin/python3 -m pytest tests/e2e -q $(ARGS)
 
 # --- demo and installation ----------------------------------------------------------------------
 demo:

@@ -1,0 +1,199 @@
+"""kill -9 of a worker, the auditor, the control database and a department's database under load: only
+retryable errors, no record without its audit entry, service back within 5 s unaided."""
+
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import grpc
+import pytest
+
+from audit_log import AuditLog, leaf_hash, root
+from clients import Peer, Records, unique
+from conftest import STREETS
+from harness import wait_for
+from load import Load
+
+KEYS = ["110101001", "110101002", "110101003", "110105001"]
+BACK_SECONDS = 5
+
+
+@pytest.fixture
+def house(new_cluster, new_gateway, pki, stubs):
+    """A house of its own: control and departments in separate clusters, a gateway, a consumer with an
+    agreement, and clients on several connections."""
+    control = new_cluster("control")
+    departments = new_cluster("statistics", "civil-affairs")
+    gateway = new_gateway(cluster=control, departments=departments).start()
+    name = unique()
+    certificate = pki.system("health", name)
+    peers = []
+
+    def connect(certificate, listener="systems"):
+        # Reconnect at once: the test measures the gateway, not the client's back-off.
+        peers.append(Peer(stubs, gateway, certificate, listener, options=[
+            ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200),
+            # also the time-out of one attempt to connect
+            ("grpc.min_reconnect_backoff_ms", 2000)]))
+        return peers[-1]
+    officer = connect("statistics-officer", "officers")
+    dataset = officer.catalog.GetDataset(stubs.catalog.GetDatasetRequest(name=STREETS), timeout=10)
+    officer.grant(f"health/{name}", STREETS, [field.name for field in dataset.fields])
+    house = SimpleNamespace(control=control, departments=departments, gateway=gateway, officer=officer,
+                            audit=AuditLog(control, stubs), records=Records(dataset),
+                            peers=[connect(certificate) for _ in range(6)])
+    for peer in house.peers:
+        wait_for(lambda: works(peer), 5, "the agreement to be known")
+    yield house
+    for peer in peers:
+        peer.close()
+
+
+def works(peer):
+    try:
+        return bool(peer.lookup(STREETS, KEYS[0], timeout=2).record.value)
+    except grpc.RpcError:
+        return False
+
+
+def lookup(peer, request_id):
+    key = KEYS[hash(request_id) % len(KEYS)]
+    answer = peer.lookup(STREETS, key, request_id=request_id, timeout=3)
+    assert answer.record.value
+
+
+def query(peer, request_id):
+    records = 0
+    for batch in peer.query(STREETS, request_id=request_id, timeout=10):
+        records += len(batch.records)
+    assert records == 41352, f"a stream ended well with {records} records"
+
+
+def survives(house, break_it, call=lookup, repair=None):
+    """Breaks something under load and checks the promise."""
+    with Load(house.peers, call, prefix=unique("f")) as load:
+        wait_for(lambda: len(load.answered) > 30 if call is lookup else len(load.answered) > 3, 30, "load")
+        break_it()
+        if repair:
+            repair()
+        broken = time.monotonic()
+        wait_for(lambda: load.done_since(broken + 0.2) > (20 if call is lookup else 2), BACK_SECONDS,
+                 f"service to be back; errors {load.codes()}\n{house.gateway.log()[-2000:]}")
+        # Every connection must be back, not just one.
+        wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "every connection to work")
+    load.only_retryable()
+    every_answer_is_in_the_log(house, load)
+    return load
+
+
+def every_answer_is_in_the_log(house, load):
+    entry = house.audit.entry_type
+    logged = {}
+    for one in house.audit.entries():
+        if one.kind == entry.DECISION and one.decision.outcome == entry.ALLOWED:
+            logged[one.request_id] = logged.get(one.request_id, 0) + 1
+    missing = [request_id for request_id, _ in load.answered if logged.get(request_id) != 1]
+    assert not missing, f"{len(missing)} of {len(load.answered)} answers without exactly one entry"
+    size, head_root, leaves = house.audit.head()
+    assert len(leaves) == size
+    assert root([leaf_hash(leaf) for leaf in leaves]) == head_root
+    assert house.audit.ids_are_unique()
+
+
+def kill(pids):
+    assert pids, "nothing to kill"
+    os.kill(pids[0], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("call", [lookup, query], ids=["lookups", "streams"])
+def test_kill_of_a_worker(house, call):
+    survives(house, lambda: kill(house.gateway.children("worker")), call)
+    assert len(house.gateway.children("worker")) == 2
+
+
+@pytest.mark.parametrize("call", [lookup, query], ids=["lookups", "streams"])
+def test_kill_of_the_auditor(house, call):
+    survives(house, lambda: kill(house.gateway.children("auditor")), call)
+    assert len(house.gateway.children("auditor")) == 1
+
+
+@pytest.mark.parametrize("call", [lookup, query], ids=["lookups", "streams"])
+def test_kill_of_the_control_database(house, call):
+    survives(house, house.control.kill, call, repair=house.control.up)
+
+
+@pytest.mark.parametrize("call", [lookup, query], ids=["lookups", "streams"])
+def test_kill_of_a_departments_database(house, call):
+    survives(house, house.departments.kill, call, repair=house.departments.up)
+
+
+def test_an_immediate_restart_of_the_control_database_loses_nothing(house):
+    for _ in range(3):
+        survives(house, house.control.kill, repair=house.control.up)
+
+
+def test_with_the_audit_store_down_no_record_leaves(house):
+    """Promise 1: a clear error, no record, and recovery alone."""
+    house.control.down()
+    wait_for(lambda: not works(house.peers[0]), 3, "the gateway to notice")
+    failure = house.peers[0].failure(lambda: house.peers[0].lookup(STREETS, KEYS[0], timeout=5))
+    assert failure.code == grpc.StatusCode.UNAVAILABLE
+    assert failure.text
+    assert not any(works(peer) for peer in house.peers)
+    house.control.up()
+    wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "recovery")
+
+
+def test_with_the_audit_store_read_only_no_record_leaves(house):
+    role = "gateway_auditor"
+    house.control.rows("admin", f"ALTER ROLE {role} SET default_transaction_read_only = on")
+    house.control.rows("admin", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role])
+    try:
+        wait_for(lambda: not works(house.peers[0]), 5, "the gateway to notice")
+        assert not any(works(peer) for peer in house.peers)
+    finally:
+        house.control.rows("admin", f"ALTER ROLE {role} RESET default_transaction_read_only")
+        house.control.rows("admin", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role])
+    wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "recovery")
+
+
+def test_a_department_that_is_down_closes_only_its_datasets(house):
+    """Its own calls fail with a retryable error; the gateway stays ready for others."""
+    house.departments.down()
+    wait_for(lambda: not works(house.peers[0]), 3, "the gateway to notice")
+    failure = house.peers[0].failure(lambda: house.peers[0].lookup(STREETS, KEYS[0], timeout=5))
+    assert failure.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    listed = house.officer.agreements.ListAgreements(
+        house.officer.stubs.agreement.ListAgreementsRequest(), timeout=5)
+    assert listed.agreements
+    house.departments.up()
+    wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "recovery")
+
+
+def test_a_frozen_control_database_ends_the_lease(house):
+    """SIGSTOP, so that connections stay open and say nothing: within the lease nothing leaves any more."""
+    pids = house.control.processes()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        frozen = time.monotonic()
+        wait_for(lambda: time.monotonic() > frozen + 1.0, 2, "the lease to end")
+        for peer in house.peers:
+            failure = peer.failure(lambda: peer.lookup(STREETS, KEYS[0], timeout=1))
+            assert failure.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "recovery")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("round", range(50))
+def test_campaign_of_kills(house, round):
+    """Each round one of the four, at a moment that the load decides."""
+    faults = [lambda: survives(house, lambda: kill(house.gateway.children("worker"))),
+              lambda: survives(house, lambda: kill(house.gateway.children("auditor"))),
+              lambda: survives(house, house.control.kill, repair=house.control.up),
+              lambda: survives(house, house.departments.kill, repair=house.departments.up)]
+    faults[round % 4]()
