@@ -316,7 +316,8 @@ static void expire(struct audit_client *client, struct audit_ticket *ticket)
         (void)err_detail(&err, "auditor: %s", client->attached ? client->reason : "not attached");
     ticket->done = NULL;
     client->stats.expired++;
-    done(ticket->arg, -1, slice_of(NULL, 0), &err);
+    if (done != NULL)
+        done(ticket->arg, -1, slice_of(NULL, 0), &err);
 }
 
 /* Puts what is due on client->due and answers the next deadline behind `now_us`, 0: none. */

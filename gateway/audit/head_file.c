@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -130,26 +132,62 @@ static int sync_folder(const char *path)
     return result;
 }
 
+/* While a new generation takes over, two auditors of one gateway share the file: the lock orders
+ * them, and the one that is behind leaves the other's newer checkpoint alone. */
+static int lock(const char *path)
+{
+    char *name = mem_format("%s.lock", path);
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    free(name);
+    if (fd >= 0 && flock(fd, LOCK_EX) != 0) {
+        (void)close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static bool holds_newer(const char *path, uint64_t size, struct slice note)
+{
+    struct slice text, signatures;
+    struct checkpoint ours;
+    struct merkle_frontier stored;
+    return note_split(note, &text, &signatures, NULL) == 0 &&
+           checkpoint_parse(text, &ours, NULL) == 0 &&
+           head_file_load(path, ours.origin, &stored, NULL) == 1 && stored.size > size;
+}
+
+static void write_file(const struct merkle_frontier *frontier, struct slice note, struct buf *file)
+{
+    struct buf bytes;
+    buf_init(&bytes, MERKLE_FRONTIER_BYTES_MAX);
+    (void)merkle_frontier_write(frontier, &bytes);
+    (void)buf_append_str(file, first_line);
+    (void)buf_reserve(file, base64_size(bytes.len));
+    file->len += base64_encode(bytes.data, bytes.len, (char *)file->data + file->len);
+    (void)buf_append_str(file, "\n\n");
+    (void)buf_append(file, note.data, note.len);
+    buf_fini(&bytes);
+}
+
 int head_file_store(const char *path, const struct merkle_frontier *frontier, struct slice note,
                     struct err *err)
 {
-    struct buf file, bytes;
-    buf_init(&file, FILE_BYTES_MAX);
-    buf_init(&bytes, MERKLE_FRONTIER_BYTES_MAX);
-    (void)merkle_frontier_write(frontier, &bytes);
-    (void)buf_append_str(&file, first_line);
-    (void)buf_reserve(&file, base64_size(bytes.len));
-    file.len += base64_encode(bytes.data, bytes.len, (char *)file.data + file.len);
-    (void)buf_append_str(&file, "\n\n");
-    (void)buf_append(&file, note.data, note.len);
-    char *temporary = mem_format("%s.new", path);
-    int result = replace(path, temporary, &file);
-    if (result == 0)
-        result = sync_folder(path);
+    int held = lock(path);
+    int result = held >= 0 ? 0 : -1;
+    if (result == 0 && !holds_newer(path, frontier->size, note)) {
+        struct buf file;
+        buf_init(&file, FILE_BYTES_MAX);
+        write_file(frontier, note, &file);
+        char *temporary = mem_format("%s.new", path);
+        result = replace(path, temporary, &file);
+        if (result == 0)
+            result = sync_folder(path);
+        free(temporary);
+        buf_fini(&file);
+    }
     int cause = errno;
-    free(temporary);
-    buf_fini(&bytes);
-    buf_fini(&file);
+    if (held >= 0)
+        (void)close(held);
     if (result == 0)
         return 0;
     (void)err_set(err, ERR_UNAVAILABLE, "AUDIT_STATE_FILE",

@@ -1,9 +1,10 @@
-/* The auditor's memory of the last checkpoint it signed, in a file of its own, so that a store that
- * was rolled back or rewritten is noticed after a restart. Ownership: everything is copied; the
- * file is the auditor's alone. Never calls back; blocks for two fsync calls when storing. Limits:
- * the file is small and replaced as a whole (write, fsync, rename, fsync of the folder). Inside the
- * room only. It is written after COMMIT and before anybody is answered, so it is never ahead of the
- * store and never behind a receipt. */
+/* The auditor's memory of the last checkpoint signed, in a file of its own, so that a store that was
+ *   rolled back or rewritten is noticed after a restart.
+ * Ownership: everything is copied; the file belongs to the auditors of one gateway, who take turns.
+ * Never calls back; blocks for two fsync calls when storing.
+ * Limits: the file is small and replaced as a whole (write, fsync, rename, fsync of the folder).
+ * Inside the room only. It is written after COMMIT and before anybody is answered, so it is never
+ *   ahead of the store and never behind a receipt. */
 #ifndef SLUICE_AUDIT_HEAD_FILE_H
 #define SLUICE_AUDIT_HEAD_FILE_H
 

@@ -1,10 +1,10 @@
 #include "conf/conf.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "conf/yaml.h"
@@ -60,20 +60,6 @@ static bool is_choice(const char *choices, const char *text)
     return false;
 }
 
-/* "127.0.0.1:8443" or "[::1]:8443". Names are refused: a listener must not wait for a resolver. */
-static bool is_address(const char *text)
-{
-    char host[64];
-    unsigned port;
-    int used = 0;
-    struct in6_addr parsed;
-    if (sscanf(text, "[%63[0-9a-fA-F:.]]:%5u%n", host, &port, &used) == 2)
-        return text[used] == '\0' && port <= 65535 && inet_pton(AF_INET6, host, &parsed) == 1;
-    if (sscanf(text, "%63[0-9.]:%5u%n", host, &port, &used) == 2)
-        return text[used] == '\0' && port <= 65535 && inet_pton(AF_INET, host, &parsed) == 1;
-    return false;
-}
-
 static int set_text(void *target, const struct conf_option *option, const struct yaml_node *node,
                     struct err *err)
 {
@@ -91,7 +77,8 @@ static int set_text(void *target, const struct conf_option *option, const struct
         (strlen(text) < (size_t)option->min || strlen(text) > (size_t)option->max))
         return yaml_error(node, err, "CONFIG_INVALID", "%s must have %lld to %lld bytes",
                           option->name, (long long)option->min, (long long)option->max);
-    if (option->type == CONF_ADDRESS && !is_address(text))
+    struct sockaddr_storage address;
+    if (option->type == CONF_ADDRESS && address_parse(text, &address) == 0)
         return yaml_error(node, err, "CONFIG_INVALID",
                           "%s must be an IP address and a port, such as 127.0.0.1:8443",
                           option->name);

@@ -287,6 +287,7 @@ static int open_collection(struct builder *builder, struct fy_event *event, enum
 static void close_collection(struct builder *builder)
 {
     struct open_node *open = &builder->open[--builder->depth];
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): an open collection has its node */
     open->node->child_count = open->count;
     if (open->count > 0)
         open->node->children =

@@ -1,15 +1,13 @@
 #include "daemon/listen.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/err.h"
 #include "base/mem.h"
 
@@ -23,26 +21,6 @@ struct kept_socket {
 };
 
 static struct kept_socket *kept;
-
-static socklen_t parse_address(const char *text, struct sockaddr_storage *out)
-{
-    char host[64];
-    unsigned port = 0;
-    *out = (struct sockaddr_storage){ 0 };
-    if (sscanf(text, "[%63[^]]]:%5u", host, &port) == 2) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)out;
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port = htons((uint16_t)port);
-        return inet_pton(AF_INET6, host, &in6->sin6_addr) == 1 ? sizeof *in6 : 0;
-    }
-    if (sscanf(text, "%63[^:]:%5u", host, &port) == 2) {
-        struct sockaddr_in *in = (struct sockaddr_in *)(void *)out;
-        in->sin_family = AF_INET;
-        in->sin_port = htons((uint16_t)port);
-        return inet_pton(AF_INET, host, &in->sin_addr) == 1 ? sizeof *in : 0;
-    }
-    return 0;
-}
 
 /* SO_REUSEPORT would let a second gateway of the same user share the port unnoticed, so the first
  * socket of an address binds without it once. */
@@ -66,7 +44,7 @@ static int open_socket(const char *text, bool first, struct err *err)
 {
     struct sockaddr_storage storage;
     const struct sockaddr *address = (const struct sockaddr *)&storage;
-    socklen_t len = parse_address(text, &storage);
+    socklen_t len = address_parse(text, &storage);
     int one = 1;
     int fd = -1;
     if (len > 0 && (!first || probe(address, len) == 0)) {

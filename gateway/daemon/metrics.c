@@ -14,14 +14,13 @@ static void value(struct buf *out, const char *name, const char *labels, uint64_
 
 static uint64_t resident_bytes(void)
 {
-    unsigned long size = 0;
-    unsigned long resident = 0;
+    char line[128] = "";
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL)
         return 0;
-    if (fscanf(file, "%lu %lu", &size, &resident) != 2)
-        resident = 0;
+    const char *second = fgets(line, sizeof line, file) != NULL ? strchr(line, ' ') : NULL;
     (void)fclose(file);
+    unsigned long resident = second != NULL ? strtoul(second, NULL, 10) : 0; /* pages */
     return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 

@@ -43,7 +43,7 @@ static void on_end(void *arg);
 
 static void describe_peer(struct conn *conn)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = { 0 };
     socklen_t len = sizeof address;
     char host[INET6_ADDRSTRLEN] = "?";
     unsigned port = 0;

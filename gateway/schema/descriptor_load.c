@@ -146,6 +146,7 @@ static int add_item(struct load *load, struct item item)
         load->item_cap = count > 0 ? 2 * count : 64;
         load->items = mem_resize(load->items, load->item_cap * sizeof *load->items);
     }
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): grown above */
     load->items[load->set->message_count++] = item;
     return 0;
 }
@@ -378,6 +379,7 @@ static int check_map_entry(const struct load *load, const struct schema_message 
 
 static int fill_message(const struct load *load, const struct item *item)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): every message has an item */
     const message_proto *proto = item->proto;
     struct schema_message *message = item->message;
     struct schema_field *fields = arena_array(&load->set->arena, proto->n_field, sizeof *fields);

@@ -186,7 +186,10 @@ static const char *parse_quoted(struct parser *parser, bool *wildcard_r)
 static const char *parse_bare(struct parser *parser, bool *wildcard_r)
 {
     size_t start = parser->at;
-    while (parser->at < parser->len && strchr(" \t\r\n()\"'", parser->text[parser->at]) == NULL) {
+    /* "a == b" is a slip of the pen, not a search for the value "=". */
+    bool is_operator = start < parser->len && strchr("=<>!:", parser->text[start]) != NULL;
+    while (!is_operator && parser->at < parser->len &&
+           strchr(" \t\r\n()\"'", parser->text[parser->at]) == NULL) {
         *wildcard_r = *wildcard_r || parser->text[parser->at] == '*';
         parser->at++;
     }

@@ -89,6 +89,7 @@ static enum value_state float_value(struct db_value value, bool wide, struct buf
     for (int digits = wide ? 15 : 6; digits <= (wide ? 17 : 9); digits++) {
         (void)snprintf(text, sizeof text, "%.*g", digits, number);
         double back = wide ? strtod(text, NULL) : (double)strtof(text, NULL);
+        /* -0.0 must stay. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison,cert-*) */
         if (memcmp(&back, &number, sizeof back) == 0)
             break;
     }

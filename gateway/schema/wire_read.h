@@ -32,6 +32,7 @@ static inline uint64_t wire_fixed(const uint8_t *data, size_t size)
 /* A varint; most are one byte long. */
 static inline const uint8_t *wire_varint(const uint8_t *p, const uint8_t *end, uint64_t *value_r)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): p is not null below end */
     if (p < end && *p < 0x80) {
         *value_r = *p;
         return p + 1;

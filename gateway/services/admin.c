@@ -63,6 +63,7 @@ static void on_lease(void *arg, const struct err *err)
     if (err != NULL) {
         admin->waiting_db = false;
         admin->failed = *err;
+        admin->lease = NULL; /* a refused lease dies with this callback */
         call_resume(call);
         return;
     }

@@ -263,6 +263,7 @@ static enum step_result grant_insert(struct call *call)
     const Sluice__V1__Agreement *agreement = state->agreement;
     struct arena *arena = &call->arena;
     char *digest = arena_alloc(arena, 2 * AGREEMENT_DIGEST_BYTES + 3);
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): hex_encode ends it */
     memcpy(digest, "\\x", 2);
     hex_encode(state->digest, AGREEMENT_DIGEST_BYTES, digest + 2);
     const char *params[] = {

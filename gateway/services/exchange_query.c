@@ -17,7 +17,7 @@ struct query {
     struct exchange exchange; /* first */
     struct call *call;
     struct schema_filter *filter;
-    const char *after; /* key to continue behind, or NULL */
+    const char *after; /* cursor to continue behind, or NULL */
     int64_t limit;     /* rows still wanted; 0: no limit */
     int64_t page_size;
     uint8_t digest[TOKEN_DIGEST_BYTES];
@@ -25,8 +25,8 @@ struct query {
     struct buf record; /* scratch of one */
     struct buf message;
     uint64_t batch_records;
-    char last_key[PLAN_KEY_TEXT_BYTES_MAX];
-    bool more; /* the page ended before the rows did */
+    char cursor[PLAN_KEY_TEXT_BYTES_MAX]; /* behind the last row that was read */
+    bool more;                            /* the page ended before the rows did */
     struct loop_task flush;
     bool opened;
     bool streaming; /* counted in source->streams */
@@ -144,8 +144,10 @@ static void on_lease(void *arg, const struct err *err)
     struct call *call = arg;
     struct query *query = call->state;
     query->done = true;
-    if (err != NULL)
+    if (err != NULL) {
         query->failed = *err;
+        query->exchange.lease = NULL; /* a refused lease dies with this callback */
+    }
     call_resume(call);
 }
 
@@ -205,7 +207,7 @@ static void flush_batch(void *arg)
     if (query->batch_records == 0 || query->done)
         return;
     char token[TOKEN_TEXT_BYTES_MAX];
-    token_seal(exchange_gateway(call)->token_key, query->digest, query->last_key, token);
+    token_seal(exchange_gateway(call)->token_key, query->digest, query->cursor, token);
     pack_batch(query, "", token, NULL);
     digest_batch(call, query);
     query->totals.delivered += (int64_t)query->batch_records;
@@ -268,7 +270,12 @@ static void on_query_row(void *arg, const struct db_rows *rows)
         stop(call, query);
         return;
     }
-    if (report.state == ROW_QUARANTINED || !schema_plan_row_key(plan, rows, 0, query->last_key)) {
+    /* Rows without a key stand last in the order; behind them a token goes on at the last one that
+     * has. */
+    char cursor[PLAN_KEY_TEXT_BYTES_MAX];
+    if (schema_plan_row_cursor(plan, rows, 0, cursor))
+        memcpy(query->cursor, cursor, sizeof cursor);
+    if (report.state == ROW_QUARANTINED) {
         query->totals.quarantined++;
         query->exchange.quarantined++;
         return;
@@ -328,8 +335,8 @@ static enum step_result query_last_batch(struct call *call)
 {
     struct query *query = call->state;
     char token[TOKEN_TEXT_BYTES_MAX] = "";
-    if (query->last_key[0] != '\0')
-        token_seal(exchange_gateway(call)->token_key, query->digest, query->last_key, token);
+    if (query->cursor[0] != '\0')
+        token_seal(exchange_gateway(call)->token_key, query->digest, query->cursor, token);
     pack_batch(query, query->more ? token : "", token, &query->totals);
     return call_send(call, query->message.data, query->message.len) < 0 ? STEP_FAIL : STEP_NEXT;
 }

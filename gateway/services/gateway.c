@@ -142,10 +142,12 @@ static void probe_next(struct gateway_source *source)
 static void on_probe_lease(void *arg, const struct err *err)
 {
     struct gateway_source *source = arg;
-    if (err != NULL)
-        probe_over(source);
-    else
+    if (err == NULL) {
         probe_next(source);
+        return;
+    }
+    source->probe = NULL; /* a refused lease dies with this callback */
+    probe_over(source);
 }
 
 static void probe(void *arg)

@@ -45,7 +45,8 @@ class Meter:
         self.used = {name: after - self.before[name] for name, after in self.sample().items()}
         self.used["client"] = (client.children_user + client.children_system
                                - self.client_before.children_user - self.client_before.children_system)
-        foreign = busy - sum(self.used.values())
+        own = client.user + client.system - self.client_before.user - self.client_before.system
+        foreign = busy - own - sum(self.used.values())
         self.foreign = max(0.0, foreign / (elapsed * os.cpu_count()))
 
     def result(self, count):
@@ -124,28 +125,35 @@ class Bench:
         if abs(got - expected) > expected * ANSWER_BYTES_TOLERANCE:
             raise BenchError(f"{where}: {got:.0f} bytes of answers, expected {expected}")
 
-    def stream(self, server, method, expected):
-        """One stream through the C++ client; expected is (records, record bytes), or None to learn them."""
-        request = self.scratch / "stream.request"
-        request.write_bytes(server.interface.stream_request().SerializeToString())
-        with Meter(server.pid, self.postgres_pid) as meter:
-            done = run_command([self.binaries / "stream_client", f"127.0.0.1:{server.port}", method, request,
-                                self.pki / "ca.pem", self.pki / "health-triage.pem",
-                                self.pki / "health-triage.key"])
+    def stream_once(self, server, method, request, expected):
+        """-> ((records, record bytes), seconds); expected is the former, or None to learn it."""
+        done = run_command([self.binaries / "stream_client", f"127.0.0.1:{server.port}", method, request,
+                            self.pki / "ca.pem", self.pki / "health-triage.pem", self.pki / "health-triage.key"])
         counted = json.loads(done.stdout)
         if counted["status"] != 0:
             raise BenchError(f"{server.name}: the stream ended with status {counted['status']}: {done.stderr}")
         got = (counted["records"], counted["record_bytes"])
         if expected and got != expected:
             raise BenchError(f"{server.name}: {got} records and bytes, expected {expected}")
-        result = meter.result(counted["records"])
-        result[ROWS] = counted["records"] / counted["seconds"]
-        return got, result
+        return got, counted["seconds"]
 
-    def psql_copy(self, conninfo, rows):
+    def stream(self, server, method, times, expected):
+        """The stream, `times` times one after the other, through the C++ client."""
+        request = self.scratch / "stream.request"
+        request.write_bytes(server.interface.stream_request().SerializeToString())
+        with Meter(server.pid, self.postgres_pid) as meter:
+            runs = [self.stream_once(server, method, request, expected) for _ in range(times)]
+        records = sum(got[0] for got, _ in runs)
+        rate = records / sum(seconds for _, seconds in runs)
+        return runs[0][0], {ROWS: rate, **meter.result(records)}
+
+    def psql_copy(self, conninfo, times, rows):
         """PostgreSQL's own limit: the same rows to a client that drops them; psql's \\timing counts."""
+        copies = ["-c", "COPY village TO STDOUT (FORMAT binary)"] * times
         with Meter(None, self.postgres_pid) as meter:
             done = run_command(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", conninfo, "-o", "/dev/null",
-                                "-c", r"\timing on", "-c", "COPY village TO STDOUT (FORMAT binary)"])
-        milliseconds = number(r"^Time: ([0-9.]+) ms", done.stdout)
-        return {ROWS: rows / milliseconds * 1000, **meter.result(rows)}
+                                "-c", r"\timing on", *copies])
+        milliseconds = [float(one) for one in re.findall(r"^Time: ([0-9.]+) ms", done.stdout, re.M)]
+        if len(milliseconds) != times:
+            raise BenchError(f"psql timed {len(milliseconds)} of {times} copies: {done.stdout}")
+        return {ROWS: rows * times / sum(milliseconds) * 1000, **meter.result(rows * times)}

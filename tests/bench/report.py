@@ -43,7 +43,10 @@ def plain(value):
         return "-"
     if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
+    for limit, digits in ((0.995, 3), (9.95, 2)):
+        if abs(value) < limit:
+            return f"{value:.{digits}f}"
+    return f"{value:.1f}"
 
 
 def columns(rows, left):

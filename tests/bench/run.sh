@@ -39,7 +39,8 @@ sluice=$build/sluice
 
 prepare() {
     "$gateway_home/deploy/install-dependencies.sh" build demo bench
-    make -s -C "$gateway_home" -j2 O="$build" all
+    # O as it was given: the dependency files name their targets by it.
+    make -s -C "$gateway_home" -j2 O="${O:-build}" all
     make -s -C "$gateway_home" -j2 -f tests/bench/build.mk OUT="$work/bin"
 }
 
