@@ -1,5 +1,6 @@
 /* One group of entries under way: which they are, what became of each, and the answers to their
- * workers. Ownership: the batch owns its items until append_batch_clear, which frees them.
+ *   workers.
+ * Ownership: the batch owns its items until append_batch_clear, which frees them.
  * Callbacks: `send` of append_batch_answer, once for each worker.
  * Limits: APPENDER_BATCH_MAX items and APPENDER_BATCH_BYTES_MAX, at least one item.
  * Inside the room only. */

@@ -1,7 +1,10 @@
 /* One entry on its way into the store, in the auditor.
- * Ownership: an item is one block of memory that holds copies of everything; append_item_free wipes
- * it. Never calls back. Limits: those of entry.h, checked again: workers are ours, but a bad value
- * would stop the whole log. Inside the room only. */
+ * Ownership: an item is one block of memory that holds copies of everything; append_item_free
+ *   wipes it.
+ * Never calls back.
+ * Limits: those of entry.h, checked again: workers are ours, but a bad value would stop the
+ *   whole log.
+ * Inside the room only. */
 #ifndef SLUICE_AUDIT_APPEND_ITEM_H
 #define SLUICE_AUDIT_APPEND_ITEM_H
 

@@ -1,10 +1,12 @@
-/* A worker's end of the audit log: entries go to the auditor, tickets wait until they are durable.
+/* A worker's end of the audit log: entries go to the auditor, tickets wait until they are
+ *   durable.
  * Ownership: the client owns its tickets; a caller borrows one until its callback or its cancel.
- * Callbacks: `done` never inside append, never after cancel, otherwise exactly once. They run from
- * a task, a timer or audit_client_on_message. Limits: AUDIT_UNRESOLVED_MAX entries and
- * AUDIT_UNRESOLVED_BYTES_MAX wait at once. Does not know sockets: `send` takes the bytes of one
- * packed sluice.internal.IpcMessage and queues them (ipc_send_bytes does). An admitted entry is
- * never dropped, whatever becomes of its call. */
+ * Callbacks: `done` never inside append, never after cancel, otherwise exactly once. They run
+ *   from a task, a timer or audit_client_on_message.
+ * Limits: AUDIT_UNRESOLVED_MAX entries and AUDIT_UNRESOLVED_BYTES_MAX wait at once.
+ * Does not know sockets: `send` takes the bytes of one packed sluice.internal.IpcMessage and
+ *   queues them (ipc_send_bytes does). An admitted entry is never dropped, whatever becomes of its
+ *   call. */
 #ifndef SLUICE_AUDIT_CLIENT_H
 #define SLUICE_AUDIT_CLIENT_H
 

@@ -1,8 +1,12 @@
-/* One audit entry: from a plain struct to the bytes that are logged and the columns to search them
- * by. Ownership: fields borrow everything for the duration of the call; output goes to the caller's
- * buf. Never calls back. Limits: a leaf of AUDIT_LEAF_BYTES_MAX, texts of AUDIT_TEXT_BYTES_MAX,
- * AUDIT_PERSONS_MAX persons. Does not decide what an entry says, and never sees a record's value.
- * Leaf and search columns are made from the same struct in one call, so they cannot differ. */
+/* One audit entry: from a plain struct to the bytes that are logged and the columns to search
+ *   them by.
+ * Ownership: fields borrow everything for the duration of the call; output goes to the caller's
+ *   buf.
+ * Never calls back.
+ * Limits: a leaf of AUDIT_LEAF_BYTES_MAX, texts of AUDIT_TEXT_BYTES_MAX, AUDIT_PERSONS_MAX
+ *   persons.
+ * Does not decide what an entry says, and never sees a record's value. Leaf and search columns
+ *   are made from the same struct in one call, so they cannot differ. */
 #ifndef SLUICE_AUDIT_ENTRY_H
 #define SLUICE_AUDIT_ENTRY_H
 

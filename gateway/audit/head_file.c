@@ -120,25 +120,13 @@ static int replace(const char *path, const char *temporary, const struct buf *fi
     return result == 0 ? rename(temporary, path) : -1;
 }
 
-static int sync_folder(const char *path)
+/* While a new generation takes over, two auditors of one gateway share the file: a lock on its
+ * folder orders them, and the one that is behind leaves the other's newer checkpoint alone. */
+static int lock_folder(const char *path)
 {
     char *copy = mem_strdup(path);
     int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(copy);
-    if (fd < 0)
-        return -1;
-    int result = fsync(fd);
-    (void)close(fd);
-    return result;
-}
-
-/* While a new generation takes over, two auditors of one gateway share the file: the lock orders
- * them, and the one that is behind leaves the other's newer checkpoint alone. */
-static int lock(const char *path)
-{
-    char *name = mem_format("%s.lock", path);
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    free(name);
     if (fd >= 0 && flock(fd, LOCK_EX) != 0) {
         (void)close(fd);
         fd = -1;
@@ -172,8 +160,8 @@ static void write_file(const struct merkle_frontier *frontier, struct slice note
 int head_file_store(const char *path, const struct merkle_frontier *frontier, struct slice note,
                     struct err *err)
 {
-    int held = lock(path);
-    int result = held >= 0 ? 0 : -1;
+    int folder = lock_folder(path);
+    int result = folder >= 0 ? 0 : -1;
     if (result == 0 && !holds_newer(path, frontier->size, note)) {
         struct buf file;
         buf_init(&file, FILE_BYTES_MAX);
@@ -181,13 +169,13 @@ int head_file_store(const char *path, const struct merkle_frontier *frontier, st
         char *temporary = mem_format("%s.new", path);
         result = replace(path, temporary, &file);
         if (result == 0)
-            result = sync_folder(path);
+            result = fsync(folder);
         free(temporary);
         buf_fini(&file);
     }
     int cause = errno;
-    if (held >= 0)
-        (void)close(held);
+    if (folder >= 0)
+        (void)close(folder);
     if (result == 0)
         return 0;
     (void)err_set(err, ERR_UNAVAILABLE, "AUDIT_STATE_FILE",

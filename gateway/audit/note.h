@@ -1,9 +1,11 @@
 /* Signed notes (C2SP signed-note): text, a blank line, and lines "— <name> <base64(key id ||
- * signature)>". Ownership: signers and verifiers are heap objects of the caller's; signers wipe
- * their keys. Never calls back. Limits: NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX; hostile input is
- * expected everywhere. Does not know what the text says (that is checkpoint.h). Type 0x01 is
- * Ed25519 (RFC 8032); type 0xff followed by "sm2-sm3" is SM2 with SM3 (GB/T 32918, GB/T 32905),
- * identity 1234567812345678. */
+ *   signature)>".
+ * Ownership: signers and verifiers are heap objects of the caller's; signers wipe their keys.
+ * Never calls back.
+ * Limits: NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX; hostile input is expected everywhere.
+ * Does not know what the text says (that is checkpoint.h). Type 0x01 is Ed25519 (RFC 8032); type
+ *   0xff followed by "sm2-sm3" is SM2 with SM3 (GB/T 32918, GB/T 32905), identity
+ *   1234567812345678. */
 #ifndef SLUICE_AUDIT_NOTE_H
 #define SLUICE_AUDIT_NOTE_H
 

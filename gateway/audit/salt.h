@@ -1,8 +1,11 @@
-/* Keyed digests of what was released: values never enter the log in the clear, nor as plain hashes.
+/* Keyed digests of what was released: values never enter the log in the clear, nor as plain
+ *   hashes.
  * Ownership: salts and keys are the caller's 32 bytes; accumulators hold a copy and wipe it in
- * fini. Never calls back. Limits: the row form counts at most AUDIT_ROWS_MAX records; batches are
- * not limited. Does not store anything. Digests made with one salt start with different words, so
- * that no text a peer sends can make one kind of digest equal another. */
+ *   fini.
+ * Never calls back.
+ * Limits: the row form counts at most AUDIT_ROWS_MAX records; batches are not limited.
+ * Does not store anything. Digests made with one salt start with different words, so that no
+ *   text a peer sends can make one kind of digest equal another. */
 #ifndef SLUICE_AUDIT_SALT_H
 #define SLUICE_AUDIT_SALT_H
 

@@ -87,6 +87,8 @@ const uint8_t *authz_grant_digest(const struct authz_grant *grant); /* 32 bytes 
  * fields. */
 bool authz_sees_dataset(const struct authz *authz, const struct identity *who,
                         const struct schema_dataset *dataset, uint8_t *granted_r);
+/* Name of the dataset that an agreement of this owner is about; NULL when there is none. */
+const char *authz_agreement_dataset(const struct authz *authz, const char *id, const char *owner);
 /* Registered and not disabled. */
 bool authz_department_known(const struct authz *authz, const char *department);
 int authz_check_officer(const struct authz *authz, const struct identity *who, struct err *err);

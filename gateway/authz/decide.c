@@ -280,3 +280,9 @@ bool authz_sees_dataset(const struct authz *authz, const struct identity *who,
     }
     return seen;
 }
+
+const char *authz_agreement_dataset(const struct authz *authz, const char *id, const char *owner)
+{
+    const struct authz_grant *grant = strmap_get(&authz->grants, id);
+    return grant != NULL && strcmp(grant->owner, owner) == 0 ? grant->dataset_name : NULL;
+}

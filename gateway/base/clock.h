@@ -1,5 +1,6 @@
 /* The two clocks: monotonic for deadlines, wall for what people and certificates read.
- * Owns nothing. Never calls back. Units are in the names.
+ * Owns nothing.
+ * Never calls back. Units are in the names.
  * Limits: 64-bit microseconds last until the year 294,246.
  * Does not cache: each call asks the kernel (vDSO). */
 #ifndef SLUICE_BASE_CLOCK_H

@@ -1,5 +1,6 @@
 /* UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
- * Owns nothing. Never calls back. Linear in the bytes given.
+ * Owns nothing.
+ * Never calls back. Linear in the bytes given.
  * Does not normalise (that is schema/). */
 #ifndef SLUICE_BASE_UTF8_H
 #define SLUICE_BASE_UTF8_H

@@ -1,5 +1,6 @@
 /* `--help` in both languages, made from the tables of commands and options.
- * Owns nothing. Never calls back.
+ * Owns nothing.
+ * Never calls back.
  * Limits: a help page is a text in messages.c and two tables.
  * Does not parse (cli.c). */
 #ifndef SLUICE_CLI_HELP_H

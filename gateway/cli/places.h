@@ -1,6 +1,7 @@
 /* Where installed files lie: beside the program, or in a checkout.
  * Ownership: paths are the caller's to free.
- * Never calls back. Limits: PATH_MAX of the system.
+ * Never calls back.
+ * Limits: PATH_MAX of the system.
  * Does not read the files. */
 #ifndef SLUICE_CLI_PLACES_H
 #define SLUICE_CLI_PLACES_H

@@ -1,9 +1,11 @@
 /* A generation: one full set of processes under one configuration, as the master sees it.
- * Ownership: the master owns generations; a generation owns its children, their ties and its conf.
- * Callbacks: `ready` once all children reported READY; `failed` once when the first start failed or
- * a child reported FAILED; `gone` when the last child has been reaped. Never inside
- * generation_start. Limits: a child that dies is started again, at most once in RESPAWN_MS. Does
- * not read what peers send. */
+ * Ownership: the master owns generations; a generation owns its children, their ties and its
+ *   conf.
+ * Callbacks: `ready` once all children reported READY; `failed` once when the first start failed
+ *   or a child reported FAILED; `gone` when the last child has been reaped. Never inside
+ *   generation_start.
+ * Limits: a child that dies is started again, at most once in RESPAWN_MS.
+ * Does not read what peers send. */
 #ifndef SLUICE_DAEMON_GENERATION_H
 #define SLUICE_DAEMON_GENERATION_H
 

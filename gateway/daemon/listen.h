@@ -1,7 +1,8 @@
 /* The master's listening sockets: one SO_REUSEPORT socket for each worker slot and port.
- * Ownership: the master; children inherit duplicates. They are never closed while the address is in
- *   use: closing one would reset the connections queued on it.
- * Never calls back. Limits: the kernel's backlog.
+ * Ownership: the master; children inherit duplicates. They are never closed while the address is
+ *   in use: closing one would reset the connections queued on it.
+ * Never calls back.
+ * Limits: the kernel's backlog.
  * Does not accept. */
 #ifndef SLUICE_DAEMON_LISTEN_H
 #define SLUICE_DAEMON_LISTEN_H

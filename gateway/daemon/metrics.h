@@ -1,5 +1,6 @@
 /* Prometheus text (exposition format 0.0.4) of one process.
- * Owns nothing. Never calls back. Bounded by the caller's buffer.
+ * Owns nothing.
+ * Never calls back. Bounded by the caller's buffer.
  * Does not listen: ops.h does. */
 #ifndef SLUICE_DAEMON_METRICS_H
 #define SLUICE_DAEMON_METRICS_H

@@ -1,7 +1,9 @@
 /* The ops listener: /healthz, /readyz and /metrics over plain HTTP/1.1 on loopback (libevent's
- * evhttp). Ownership: the worker of slot 0 owns it; the listening socket is inherited. Callbacks:
- * `collect` for each request, on the loop. Limits: requests of OPS_REQUEST_BYTES_MAX; only GET.
- * Shows counters and states, never data, subjects or SQL. */
+ *   evhttp).
+ * Ownership: the worker of slot 0 owns it; the listening socket is inherited.
+ * Callbacks: `collect` for each request, on the loop.
+ * Limits: requests of OPS_REQUEST_BYTES_MAX; only GET. Shows counters and states, never data,
+ *   subjects or SQL. */
 #ifndef SLUICE_DAEMON_OPS_H
 #define SLUICE_DAEMON_OPS_H
 

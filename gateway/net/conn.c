@@ -232,9 +232,13 @@ static void handshake(struct conn *conn)
     case SSL_ERROR_WANT_WRITE:
         loop_io_want(&conn->io, LOOP_WRITE);
         break;
-    default:
-        end_with(conn, "TLS_HANDSHAKE_FAILED", "the TLS handshake failed");
+    default: {
+        long verdict = SSL_get_verify_result(conn->ssl);
+        end_with(conn, "TLS_HANDSHAKE_FAILED",
+                 verdict == X509_V_OK ? "the TLS handshake failed"
+                                      : X509_verify_cert_error_string(verdict));
         break;
+    }
     }
 }
 

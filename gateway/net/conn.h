@@ -1,9 +1,11 @@
 /* One accepted TLS connection: handshake, then bytes in and out, all non-blocking.
  * Ownership: the conn takes the descriptor; the owner frees it with conn_free, never during its
- * callback's caller: memory dies at the end of the turn. Callbacks: `ready` once after the
- * handshake, `readable` and `writable` while wanted, `closed` once. Limits: CONN_HANDSHAKE_MS for
- * the handshake; SO_SNDBUF is bounded, since what the kernel holds cannot be recalled. Does not
- * speak HTTP. */
+ *   callback's caller: memory dies at the end of the turn.
+ * Callbacks: `ready` once after the handshake, `readable` and `writable` while wanted, `closed`
+ *   once.
+ * Limits: CONN_HANDSHAKE_MS for the handshake; SO_SNDBUF is bounded, since what the kernel holds
+ *   cannot be recalled.
+ * Does not speak HTTP. */
 #ifndef SLUICE_NET_CONN_H
 #define SLUICE_NET_CONN_H
 

@@ -1,9 +1,11 @@
 /* HTTP/2 server connections over TLS (RFC 9113, nghttp2): streams in, typed events out.
  * Ownership: the h2_server owns its connections, a connection its streams; a handler holds a
- * borrowed stream until `closed`, after which it must not touch it. Callbacks: never inside an h2_*
- * call of the handler and never inside nghttp2; `closed` exactly once for each stream that
- * `request` announced. Limits: the H2_* constants; memory held for one stream <= its window in and
- * H2_STREAM_OUT_HIGH_BYTES out. Does not know gRPC or Connect. */
+ *   borrowed stream until `closed`, after which it must not touch it.
+ * Callbacks: never inside an h2_* call of the handler and never inside nghttp2; `closed` exactly
+ *   once for each stream that `request` announced.
+ * Limits: the H2_* constants; memory held for one stream <= its window in and
+ *   H2_STREAM_OUT_HIGH_BYTES out.
+ * Does not know gRPC or Connect. */
 #ifndef SLUICE_NET_H2_H
 #define SLUICE_NET_H2_H
 

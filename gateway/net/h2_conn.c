@@ -274,7 +274,8 @@ static void on_closed(void *arg, const struct err *why)
 {
     struct h2_conn *conn = arg;
     if (strcmp(why->reason, "PEER_CLOSED") != 0)
-        log_error(LOG_DEBUG, NULL, "connection_ended", why);
+        log_error(strcmp(why->reason, "TLS_HANDSHAKE_FAILED") == 0 ? LOG_INFO : LOG_DEBUG, NULL,
+                  "connection_ended", why);
     conn_close(conn);
 }
 

@@ -1,9 +1,11 @@
 /* Non-blocking PostgreSQL: shared pipelined connections for short lookups, leased ones for all
- * else. Ownership: a db_source owns its connections; calls and leases are the source's, the caller
- * holds a borrowed pointer until its done callback has fired or it has cancelled. Callbacks: never
- * inside the function that starts them; exactly once unless cancelled; never after cancel. Rows are
- * valid during the callback only. Limits: every wait has a deadline; pools are bounded; parameters
- * are text, results binary. Does not build SQL and never escapes values into it. */
+ *   else.
+ * Ownership: a db_source owns its connections; calls and leases are the source's, the caller
+ *   holds a borrowed pointer until its done callback has fired or it has cancelled.
+ * Callbacks: never inside the function that starts them; exactly once unless cancelled; never
+ *   after cancel. Rows are valid during the callback only.
+ * Limits: every wait has a deadline; pools are bounded; parameters are text, results binary.
+ * Does not build SQL and never escapes values into it. */
 #ifndef SLUICE_PG_DB_H
 #define SLUICE_PG_DB_H
 

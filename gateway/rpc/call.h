@@ -1,9 +1,10 @@
 /* One RPC in flight: its step table, its deadline, its single end.
  * Ownership: the rpc_server owns the call; a service keeps its own state in call->state (arena
- * memory). Callbacks: steps run on the loop, one at a time; `finish` of the method runs exactly
- * once, whatever the path; the call's memory dies at the end of that loop turn. Limits: the
- * deadline is never longer than the method's; messages as rpc_server_options says. Does not know
- * datasets, agreements or audit entries: services do. */
+ *   memory).
+ * Callbacks: steps run on the loop, one at a time; `finish` of the method runs exactly once,
+ *   whatever the path; the call's memory dies at the end of that loop turn.
+ * Limits: the deadline is never longer than the method's; messages as rpc_server_options says.
+ * Does not know datasets, agreements or audit entries: services do. */
 #ifndef SLUICE_RPC_CALL_H
 #define SLUICE_RPC_CALL_H
 

@@ -1,6 +1,8 @@
 /* Filters in the AIP-160 subset: = != < <= > >= : AND OR NOT ( ), typed against the canonical
- * schema. Ownership: a filter owns its tree; it borrows the dataset, which must outlive it. Never
- * calls back. Limits: FILTER_*_MAX; positions in errors are 1-based characters of the filter text.
+ *   schema.
+ * Ownership: a filter owns its tree; it borrows the dataset, which must outlive it.
+ * Never calls back.
+ * Limits: FILTER_*_MAX; positions in errors are 1-based characters of the filter text.
  * Does not evaluate rows: it becomes SQL with parameters (plan.h). */
 #ifndef SLUICE_SCHEMA_FILTER_H
 #define SLUICE_SCHEMA_FILTER_H

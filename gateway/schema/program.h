@@ -1,8 +1,10 @@
 /* A row program: the flat list of operations that turns one binary row into one record.
  * Ownership: a program borrows its mapping; its operations live in the arena of the plan, its
- * scratch buffers are its own (program_fini). Never calls back; one thread at a time. Limits:
- * PLAN_RECORD_BYTES_MAX a record, NORMALISER_VALUE_BYTES_MAX a value. Private to schema/. Does not
- * allocate while rows run, once the scratch has grown. */
+ *   scratch buffers are its own (program_fini).
+ * Never calls back; one thread at a time.
+ * Limits: PLAN_RECORD_BYTES_MAX a record, NORMALISER_VALUE_BYTES_MAX a value. Private to
+ *   schema/.
+ * Does not allocate while rows run, once the scratch has grown. */
 #ifndef SLUICE_SCHEMA_PROGRAM_H
 #define SLUICE_SCHEMA_PROGRAM_H
 

@@ -344,9 +344,12 @@ static enum step_result revoke_check(struct call *call)
     struct agreement_call *state = call->state;
     state->admin.kind = SLUICE__V1__AUDIT_ENTRY__KIND__POLICY_CHANGE;
     state->admin.rule = "request";
+    const struct gateway *gateway = call->context;
     state->admin.agreement = request->id;
     state->admin.object = request->id;
     state->admin.owner = call->identity.department;
+    state->admin.dataset =
+        authz_agreement_dataset(gateway->authz, request->id, call->identity.department);
     if (call_set_request_id(call, request->request_id, &call->err) < 0)
         return STEP_FAIL;
     if (request->reason[0] == '\0' || strlen(request->reason) > AGREEMENT_TEXT_BYTES_MAX)

@@ -1,7 +1,10 @@
 /* Page and resume tokens: where a query goes on, sealed so that a caller can neither read nor
- * change it. Ownership: plain values; texts go to the caller's buffer. Never calls back. Limits:
- * TOKEN_TEXT_BYTES_MAX; a token fits only the query (subject, dataset, filter, fields) it came
- * from. Does not expire: the agreement is checked anew whenever one is used. */
+ *   change it.
+ * Ownership: plain values; texts go to the caller's buffer.
+ * Never calls back.
+ * Limits: TOKEN_TEXT_BYTES_MAX; a token fits only the query (subject, dataset, filter, fields)
+ *   it came from.
+ * Does not expire: the agreement is checked anew whenever one is used. */
 #ifndef SLUICE_SERVICES_TOKEN_H
 #define SLUICE_SERVICES_TOKEN_H
 

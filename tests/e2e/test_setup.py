@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from conftest import canonical_number
-from harness import REPO, Cluster, run
+from harness import BUILD, REPO, Cluster, run
 
 
 def test_the_departments_hold_the_published_data(databases):
@@ -178,3 +178,19 @@ def test_stubs_generate_and_import(stubs):
     assert stubs.exchange.LookupRequest(dataset="a").dataset == "a"
     assert stubs.health.HealthCheckResponse.SERVING == 1
     assert stubs.details.ErrorInfo(reason="X").reason == "X"
+
+
+def test_the_manual_is_what_the_daemon_prints():
+    assert run(BUILD / "sluiced", "--manual") == (REPO / "docs/configuration.md").read_text()
+
+
+def test_the_sample_configuration_is_valid():
+    assert "valid" in run(BUILD / "sluiced", "--config", REPO / "deploy/sluiced.sample.yaml", "--check")
+
+
+def test_make_install_fills_its_destination(tmp_path):
+    run("make", "-C", REPO, f"O={BUILD}", f"DESTDIR={tmp_path}", "install")
+    for name in ("usr/sbin/sluiced", "usr/bin/sluice", "usr/share/sluice/schemas/canonical.pb",
+                 "usr/share/sluice/schemas/control/001_control.sql", "lib/systemd/system/sluiced.service"):
+        assert (tmp_path / name).is_file(), name
+    run(tmp_path / "usr/bin/sluice", "schema", "check", tmp_path / "usr/share/sluice/schemas")

@@ -1,8 +1,10 @@
 /* What the tests of the audit store share: a server, a gateway with four workers, and a check of
- * the log as a stranger would make it. Ownership: one server and one key for the whole program;
- * each case opens and closes its gateways. Callbacks: assertions fail the running case. Limits: a
- * case that does not get there within PATIENCE_MS fails. Does not use sockets between workers and
- * auditor. */
+ *   the log as a stranger would make it.
+ * Ownership: one server and one key for the whole program; each case opens and closes its
+ *   gateways.
+ * Callbacks: assertions fail the running case.
+ * Limits: a case that does not get there within PATIENCE_MS fails.
+ * Does not use sockets between workers and auditor. */
 #ifndef SLUICE_TESTS_FAULT_TEST_AUDIT_GATEWAY_H
 #define SLUICE_TESTS_FAULT_TEST_AUDIT_GATEWAY_H
 

@@ -1,8 +1,10 @@
 /* Lookups from any thread through a few libpq connections in pipeline mode, driven by one epoll
- * thread. Ownership: the Pipeline owns its connections and thread; a Job's pointers belong to the
- * caller. Callbacks: finishes the reactor of a Job once, on the pipeline's thread. Limits: none of
- * its own; what the callers have in flight is in flight. Does not reconnect: a lost database ends
- * the process. */
+ *   thread.
+ * Ownership: the Pipeline owns its connections and thread; a Job's pointers belong to the
+ *   caller.
+ * Callbacks: finishes the reactor of a Job once, on the pipeline's thread.
+ * Limits: none of its own; what the callers have in flight is in flight.
+ * Does not reconnect: a lost database ends the process. */
 #ifndef SLUICE_BENCH_PIPELINE_H
 #define SLUICE_BENCH_PIPELINE_H
 

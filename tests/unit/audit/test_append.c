@@ -277,6 +277,30 @@ static void head_file_damage(void **state)
     buf_fini(&note);
 }
 
+/* Two auditors of one gateway take turns while a reload goes on: the newer checkpoint stays. */
+static void head_file_keeps_the_newer_checkpoint(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/sluice-head-XXXXXX", path[64];
+    struct merkle_frontier newer, older, again;
+    struct err err = ERR_INIT;
+    struct buf newer_note, older_note;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/head", dir);
+    tree_of(&newer, 12);
+    tree_of(&older, 11);
+    note_of(&newer, &newer_note);
+    note_of(&older, &older_note);
+    assert_int_equal(head_file_store(path, &newer, buf_slice(&newer_note), &err), 0);
+    assert_int_equal(head_file_store(path, &older, buf_slice(&older_note), &err), 0);
+    assert_int_equal(head_file_load(path, "log", &again, &err), 1);
+    assert_int_equal(again.size, 12);
+    buf_fini(&newer_note);
+    buf_fini(&older_note);
+    (void)unlink(path);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +311,7 @@ int main(void)
         cmocka_unit_test(texts_are_quoted),
         cmocka_unit_test(head_file_round_trip),
         cmocka_unit_test(head_file_damage),
+        cmocka_unit_test(head_file_keeps_the_newer_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -209,6 +210,21 @@ static void an_arena_serves_small_and_large_wishes(void **state)
     arena_fini(&arena);
 }
 
+static void listening_addresses_are_numeric_with_a_port(void **state)
+{
+    (void)state;
+    static const char *const good[] = { "127.0.0.1:8443", "0.0.0.0:1", "[::1]:65535", "[::]:0" };
+    static const char *const bad[] = {
+        "",        "127.0.0.1",   "localhost:1", "127.0.0.1:65536", "127.0.0.1:",  "[::1]",
+        "[::1:80", "1.2.3.4:80x", "::1:80",      "127.0.0.1:-1",    "[1.2.3.4]:1", "300.0.0.1:1"
+    };
+    struct sockaddr_storage address;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_int_not_equal(address_parse(good[i], &address), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(address_parse(bad[i], &address), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +236,7 @@ int main(void)
         cmocka_unit_test(utf8_follows_rfc_3629),
         cmocka_unit_test(uuids_are_version_7_and_ordered_by_time),
         cmocka_unit_test(base64_follows_rfc_4648),
+        cmocka_unit_test(listening_addresses_are_numeric_with_a_port),
         cmocka_unit_test(an_arena_serves_small_and_large_wishes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* What the tests of pg/ share: a loop that runs until a condition holds, and recorders for
- * callbacks. Ownership: everything is the test's. Callbacks only record. Limits: a condition that
- * does not come true in 20 s fails the test. Does not start servers (support/postgres.h does). */
+ *   callbacks.
+ * Ownership: everything is the test's. Callbacks only record.
+ * Limits: a condition that does not come true in 20 s fails the test.
+ * Does not start servers (support/postgres.h does). */
 #ifndef SLUICE_TESTS_UNIT_PG_HARNESS_H
 #define SLUICE_TESTS_UNIT_PG_HARNESS_H
 

@@ -1,7 +1,9 @@
-/* What the tests of mappings, filters and plans share: bundles in a temporary folder, binary rows.
+/* What the tests of mappings, filters and plans share: bundles in a temporary folder, binary
+ *   rows.
  * Ownership: bundles and results are the test's; the folder is removed by bundle_from.
- * Never calls back. Limits: ROW_COLUMNS_MAX columns.
- * A db_rows is a PGresult seen through a narrower window, so rows are made with libpq. */
+ * Never calls back.
+ * Limits: ROW_COLUMNS_MAX columns. A db_rows is a PGresult seen through a narrower window, so
+ *   rows are made with libpq. */
 #ifndef SLUICE_TESTS_SCHEMA_SUPPORT_H
 #define SLUICE_TESTS_SCHEMA_SUPPORT_H
 
