@@ -88,8 +88,16 @@ typed() { # the words of a command as one would type them
     done
 }
 
-run() { # prints the command, then runs it
-    printf '$ sluice%s\n' "$(typed "$@")"
+run() { # prints the command as one would type it, then runs it
+    local word
+    printf '$ sluice'
+    for word in "$@"; do
+        case "$word" in
+        *[!A-Za-z0-9_./:,=-]*) printf " '%s'" "$word" ;;
+        *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '\n'
     "$sluice" "$@"
 }
 

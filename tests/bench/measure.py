@@ -27,7 +27,7 @@ import report  # noqa: E402
 import targets  # noqa: E402
 from answers import GatewayInterface, PeerInterface, Streets, psql, write_bodies  # noqa: E402
 from loads import Bench  # noqa: E402
-from processes import BenchError, describe_machine, rss_mib, tree  # noqa: E402
+from processes import BenchError, describe_machine, pss_mib, rss_mib, tree  # noqa: E402
 
 WARM_UP_REQUESTS = 2048
 # One takes a fraction of a second.
@@ -128,8 +128,8 @@ class Rounds:
         server.interface.check(server.name, self.random.choice(self.bench.streets.records))
 
     def idle(self):
-        self.add(targets.AUDITED, targets.IDLE,
-                 {targets.RSS: rss_mib(tree(self.servers[targets.AUDITED].pid))})
+        pids = tree(self.servers[targets.AUDITED].pid)
+        self.add(targets.AUDITED, targets.IDLE, {targets.RSS: rss_mib(pids), "PSS MiB": pss_mib(pids)})
 
     def warm_up(self):
         """Fills caches, and learns how many requests a run needs. Checks that streams agree."""

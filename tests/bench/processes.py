@@ -50,14 +50,23 @@ def cpu_seconds(root):
     return ticks / TICKS
 
 
-def rss_mib(pids):
-    """The sum of the processes' resident sets; pages that they share count once for each."""
+def memory_mib(pids, file, field):
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError, AttributeError):
-            text = Path(f"/proc/{pid}/status").read_text()
-            total += int(re.search(r"^VmRSS:\s+(\d+) kB", text, re.M).group(1))
+            text = Path(f"/proc/{pid}/{file}").read_text()
+            total += int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M).group(1))
     return total / 1024
+
+
+def rss_mib(pids):
+    """The sum of the processes' resident sets; pages that they share count once for each."""
+    return memory_mib(pids, "status", "VmRSS")
+
+
+def pss_mib(pids):
+    """The same with shared pages divided by those who share them. Slower to ask for."""
+    return memory_mib(pids, "smaps_rollup", "Pss")
 
 
 class PeakMemory:

@@ -72,7 +72,7 @@ def target_lines(report):
 
 def series_lines(report):
     fields = ("req/s", "rows/s", "p50 ms", "p99 ms", "CPU s/100k", "PG CPU s/100k", "client CPU s/100k",
-              "RSS MiB")
+              "RSS MiB", "PSS MiB")
     rows = [("load", "server", *fields)]
     for one in report["series"]:
         values = [[r[f] for r in one["rounds"] if f in r] for f in fields]
