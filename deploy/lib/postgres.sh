@@ -85,15 +85,15 @@ pg_create() { # DIR: initdb, once; an interrupted one leaves nothing that looks 
     local dir=$1 place
     place=$(pg_place "$dir")
     [ ! -s "$place/data/PG_VERSION" ] || return 0
-    pg_owned "$place/work" 0700
-    rm -rf "$place/work/data"
-    stored_password "$dir/secrets/sluice_admin" >"$place/work/password"
-    [ "$(id -u)" -ne 0 ] || chown postgres "$place/work/password"
-    "${pg_user[@]}" "$pg_bin/initdb" -D "$place/work/data" --username=sluice_admin \
-        --pwfile="$place/work/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 \
+    pg_owned "$place/initdb" 0700
+    rm -rf "$place/initdb/data"
+    stored_password "$dir/secrets/sluice_admin" >"$place/initdb/password"
+    [ "$(id -u)" -ne 0 ] || chown postgres "$place/initdb/password"
+    "${pg_user[@]}" "$pg_bin/initdb" -D "$place/initdb/data" --username=sluice_admin \
+        --pwfile="$place/initdb/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 \
         --data-checksums >"$dir/initdb.log" 2>&1 || die "initdb failed; see $dir/initdb.log"
-    mv "$place/work/data" "$place/data"
-    rm -rf "$place/work"
+    mv "$place/initdb/data" "$place/data"
+    rm -rf "$place/initdb"
 }
 
 pg_start() { # DIR: no-op while it runs; data survives a stop

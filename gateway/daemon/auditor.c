@@ -81,9 +81,7 @@ static void on_term(void *arg)
     drain(auditor, auditor->conf->drain_ms);
 }
 
-/* --- workers
- * --------------------------------------------------------------------------------------------------
- */
+/* --- workers ------------------------------------------------------------------------------------ */
 
 static void send_state(struct client *client, bool writable, const char *reason)
 {
@@ -144,9 +142,7 @@ static void appender_state(void *arg, bool writable, const char *reason)
         send_state(list_item(link, struct client, link), writable, reason);
 }
 
-/* --- the master
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the master --------------------------------------------------------------------------------- */
 
 static void on_master_message(void *arg, const Sluice__Internal__IpcMessage *message, int fd)
 {
@@ -170,43 +166,18 @@ static void on_master_closed(void *arg)
 static const struct ipc_handlers master_handlers = { .message = on_master_message,
                                                      .closed = on_master_closed };
 
-static void report(struct auditor *auditor, const char *failure)
-{
-    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
-    Sluice__Internal__Ready ready = SLUICE__INTERNAL__READY__INIT;
-    Sluice__Internal__Failed failed = SLUICE__INTERNAL__FAILED__INIT;
-    if (failure == NULL) {
-        message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_READY;
-        message.ready = &ready;
-    } else {
-        message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_FAILED;
-        failed.text = (char *)failure;
-        message.failed = &failed;
-    }
-    ipc_send(auditor->master, &message);
-    ipc_flush_blocking(auditor->master);
-}
-
 static void send_stats(void *arg)
 {
     struct auditor *auditor = arg;
     struct buf text;
     buf_init(&text, AUDITOR_STATS_BYTES_MAX);
     metrics_of_auditor(&text, "process=\"auditor\"", auditor->appender);
-    Sluice__Internal__Stats stats = SLUICE__INTERNAL__STATS__INIT;
-    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
-    stats.text.data = text.data;
-    stats.text.len = text.len;
-    message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_STATS;
-    message.stats = &stats;
-    ipc_send(auditor->master, &message);
+    process_send_stats(auditor->master, &text);
     buf_fini(&text);
     loop_timer_start(&auditor->stats_timer, AUDITOR_STATS_INTERVAL_MS);
 }
 
-/* --- start
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- start -------------------------------------------------------------------------------------- */
 
 static void look_ready(void *arg)
 {
@@ -217,7 +188,7 @@ static void look_ready(void *arg)
         return;
     }
     loop_timer_start(&auditor->stats_timer, AUDITOR_STATS_INTERVAL_MS);
-    report(auditor, NULL);
+    process_report(auditor->master, NULL);
 }
 
 static int open_auditor(struct auditor *auditor, struct err *err)
@@ -259,7 +230,7 @@ int auditor_main(const struct process_options *options)
     auditor->master = ipc_new(auditor->loop, options->control_fd, &master_handlers, auditor);
     if (open_auditor(auditor, &err) < 0) {
         log_error(LOG_ERROR, NULL, "auditor_refused", &err);
-        report(auditor, err.text);
+        process_report(auditor->master, err.text);
         return EXIT_CONFIG;
     }
     loop_signal_start(&auditor->on_term, auditor->loop, SIGTERM, on_term, auditor);

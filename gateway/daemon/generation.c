@@ -58,9 +58,7 @@ static const char *role_name(enum process_role role)
     return role == ROLE_AUDITOR ? "auditor" : role == ROLE_WORKER ? "worker" : "master";
 }
 
-/* --- exec
- * ------------------------------------------------------------------------------------------------
- */
+/* --- exec --------------------------------------------------------------------------------------- */
 
 /* In the child: keeps `fd` across exec and tells its number. */
 static void pass_fd(char *argv[], int *argc, const char *name, int fd)

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "daemon/manual.h"
 #include "daemon/process.h"
@@ -60,16 +59,6 @@ static const struct option long_options[] = {
     { "ops-fd", required_argument, NULL, OPT_OPS_FD },
     { NULL, 0, NULL, 0 },
 };
-
-void process_configure_log(const struct conf *conf, const char *process)
-{
-    static const char *const levels[] = { "debug", "info", "warn", "error" };
-    enum log_level level = LOG_INFO;
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
-        if (strcmp(conf->log_level, levels[i]) == 0)
-            level = (enum log_level)i;
-    log_configure(level, strcmp(conf->log_format, "json") == 0 ? LOG_JSON : LOG_LOGFMT, process);
-}
 
 /* The name under which a reload finds the binary on disk again, a replaced one included. */
 static const char *program_path(void)

@@ -8,7 +8,10 @@
 
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "conf/conf.h"
+
+struct ipc;
 
 enum process_role { ROLE_MASTER, ROLE_WORKER, ROLE_AUDITOR };
 
@@ -33,5 +36,9 @@ int worker_main(const struct process_options *options);
 int auditor_main(const struct process_options *options);
 
 void process_configure_log(const struct conf *conf, const char *process);
+/* Tells the master READY (`failure` NULL) or FAILED with a sentence; written before it returns. */
+void process_report(struct ipc *master, const char *failure);
+/* Prometheus text of this process, for whoever answers /metrics. */
+void process_send_stats(struct ipc *master, const struct buf *text);
 
 #endif

@@ -50,26 +50,7 @@ struct worker {
         others[1 + CONF_WORKERS_MAX]; /* newest metrics of the other processes, by child id */
 };
 
-static void report(struct worker *worker, const char *failure)
-{
-    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
-    Sluice__Internal__Ready ready = SLUICE__INTERNAL__READY__INIT;
-    Sluice__Internal__Failed failed = SLUICE__INTERNAL__FAILED__INIT;
-    if (failure == NULL) {
-        message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_READY;
-        message.ready = &ready;
-    } else {
-        message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_FAILED;
-        failed.text = (char *)failure;
-        message.failed = &failed;
-    }
-    ipc_send(worker->master, &message);
-    ipc_flush_blocking(worker->master);
-}
-
-/* --- drain
- * ------------------------------------------------------------------------------------------------
- */
+/* --- drain -------------------------------------------------------------------------------------- */
 
 static void drain_look(void *arg)
 {
@@ -171,9 +152,7 @@ static void attach_auditor(struct worker *worker, int fd)
     audit_client_attached(worker->gateway.audit);
 }
 
-/* --- the master
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the master --------------------------------------------------------------------------------- */
 
 static void keep_stats(struct worker *worker, const Sluice__Internal__Stats *stats)
 {
@@ -210,9 +189,7 @@ static void on_master_closed(void *arg)
 static const struct ipc_handlers master_handlers = { .message = on_master_message,
                                                      .closed = on_master_closed };
 
-/* --- ops
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- ops ---------------------------------------------------------------------------------------- */
 
 static void append_own_metrics(struct worker *worker, struct buf *out)
 {
@@ -268,20 +245,12 @@ static void send_stats(void *arg)
     struct buf text;
     buf_init(&text, STATS_BYTES_MAX);
     append_own_metrics(worker, &text);
-    Sluice__Internal__Stats stats = SLUICE__INTERNAL__STATS__INIT;
-    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
-    stats.text.data = text.data;
-    stats.text.len = text.len;
-    message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_STATS;
-    message.stats = &stats;
-    ipc_send(worker->master, &message);
+    process_send_stats(worker->master, &text);
     buf_fini(&text);
     loop_timer_start(&worker->stats_timer, STATS_INTERVAL_MS);
 }
 
-/* --- start
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- start -------------------------------------------------------------------------------------- */
 
 static struct rpc_server *open_server(struct worker *worker, const char *name,
                                       enum rpc_listener listener, int fd)
@@ -344,7 +313,7 @@ static void look_ready(void *arg)
         worker->ops = ops_new(worker->loop, worker->options->ops_fd, &ops_handlers, worker);
     loop_timer_start(&worker->stats_timer, STATS_INTERVAL_MS);
     worker->reported = true;
-    report(worker, NULL);
+    process_report(worker->master, NULL);
 }
 
 static int open_worker(struct worker *worker, struct err *err)
@@ -387,7 +356,7 @@ int worker_main(const struct process_options *options)
     worker->master = ipc_new(worker->loop, options->control_fd, &master_handlers, worker);
     if (open_worker(worker, &err) < 0) {
         log_error(LOG_ERROR, NULL, "worker_refused", &err);
-        report(worker, err.text);
+        process_report(worker->master, err.text);
         return EXIT_CONFIG;
     }
     loop_signal_start(&worker->on_term, worker->loop, SIGTERM, on_term, worker);

@@ -95,9 +95,7 @@ enum step_result admin_ran(struct call *call)
     return STEP_NEXT;
 }
 
-/* --- one entry
- * ------------------------------------------------------------------------------------------------
- */
+/* --- one entry ---------------------------------------------------------------------------------- */
 
 static void on_recorded(void *arg, int64_t index, struct slice checkpoint, const struct err *err)
 {

@@ -91,9 +91,7 @@ static int take_one(struct call *call, const struct db_rows *rows, struct err *e
     return 0;
 }
 
-/* --- Grant
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- Grant -------------------------------------------------------------------------------------- */
 
 static bool is_id(const char *text)
 {
@@ -333,9 +331,7 @@ const struct rpc_method agreement_grant_method = {
     .finish = agreement_finish,
 };
 
-/* --- Revoke
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- Revoke ------------------------------------------------------------------------------------- */
 
 static enum step_result revoke_check(struct call *call)
 {

@@ -100,9 +100,7 @@ void exchange_add_record(struct call *call, struct slice record)
             salt_person_key(gateway->person_key, values[i], new_person(call, exchange));
 }
 
-/* --- the entry
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the entry ---------------------------------------------------------------------------------- */
 
 static void fill_entry(struct call *call, struct audit_entry_fields *entry)
 {
@@ -209,9 +207,7 @@ enum step_result exchange_recorded(struct call *call)
     return STEP_NEXT;
 }
 
-/* --- ends
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- ends --------------------------------------------------------------------------------------- */
 
 static Sluice__V1__AuditEntry__Outcome outcome_of(enum err_code code)
 {

@@ -172,9 +172,7 @@ static enum step_result query_check(struct call *call)
     return STEP_NEXT;
 }
 
-/* --- rows
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- rows --------------------------------------------------------------------------------------- */
 
 /* The records gathered so far and what stands beside them, as one RecordBatch. */
 static void pack_batch(struct query *query, const char *page_token, const char *resume_token,
@@ -318,9 +316,7 @@ static enum step_result query_read(struct call *call)
     return STEP_WAIT;
 }
 
-/* --- the end
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- the end ------------------------------------------------------------------------------------ */
 
 static enum step_result query_deliver(struct call *call)
 {

@@ -44,9 +44,7 @@ static int send_error(struct call *call, reflection_response *response, enum err
     return send_response(call, response);
 }
 
-/* --- files
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- files -------------------------------------------------------------------------------------- */
 
 struct file_list {
     const char *names[REFLECTION_FILES_MAX];
@@ -113,9 +111,7 @@ static int answer_file(struct call *call, reflection_response *response, const c
     return send_response(call, response);
 }
 
-/* --- services
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- services ----------------------------------------------------------------------------------- */
 
 static bool served_here(const struct call *call, const struct schema_service *service)
 {

@@ -1,0 +1,44 @@
+#include "daemon/process.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "net/ipc.h"
+
+void process_configure_log(const struct conf *conf, const char *process)
+{
+    static const char *const levels[] = { "debug", "info", "warn", "error" };
+    enum log_level level = LOG_INFO;
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (strcmp(conf->log_level, levels[i]) == 0)
+            level = (enum log_level)i;
+    log_configure(level, strcmp(conf->log_format, "json") == 0 ? LOG_JSON : LOG_LOGFMT, process);
+}
+
+void process_report(struct ipc *master, const char *failure)
+{
+    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
+    Sluice__Internal__Ready ready = SLUICE__INTERNAL__READY__INIT;
+    Sluice__Internal__Failed failed = SLUICE__INTERNAL__FAILED__INIT;
+    if (failure == NULL) {
+        message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_READY;
+        message.ready = &ready;
+    } else {
+        message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_FAILED;
+        failed.text = (char *)failure;
+        message.failed = &failed;
+    }
+    ipc_send(master, &message);
+    ipc_flush_blocking(master);
+}
+
+void process_send_stats(struct ipc *master, const struct buf *text)
+{
+    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
+    Sluice__Internal__Stats stats = SLUICE__INTERNAL__STATS__INIT;
+    stats.text.data = text->data;
+    stats.text.len = text->len;
+    message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_STATS;
+    message.stats = &stats;
+    ipc_send(master, &message);
+}
