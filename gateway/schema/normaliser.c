@@ -81,6 +81,43 @@ int normaliser_step_read(const struct yaml_node *node, const struct normaliser_e
     return -1;
 }
 
+/* --- the way back ------------------------------------------------------------------------------
+ */
+
+static int write_first_form(const struct normaliser_step *step, struct buf *value)
+{
+    struct arena arena;
+    arena_init(&arena);
+    struct text_list forms = { .arena = &arena };
+    const char *canonical = arena_strndup(&arena, (const char *)value->data, value->len);
+    int result = step->kind->reverse(step->config, canonical, &forms);
+    if (result == 0 && forms.count > 0) {
+        buf_reset(value);
+        result = buf_append_str(value, forms.items[0]);
+    } else {
+        result = -1;
+    }
+    arena_fini(&arena);
+    return result;
+}
+
+int normaliser_write(const struct normaliser_step *step, struct buf *value)
+{
+    const struct normaliser_kind *kind = step->kind;
+    if (kind->write != NULL)
+        return kind->write(step->config, value);
+    switch (kind->back) {
+    case BACK_IDENTITY:
+    case BACK_FOLD:
+        return 0;
+    case BACK_FINITE:
+        return write_first_form(step, value);
+    case BACK_NONE:
+        break;
+    }
+    return -1;
+}
+
 /* --- lists of texts ----------------------------------------------------------------------------
  */
 

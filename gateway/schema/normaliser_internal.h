@@ -64,6 +64,9 @@ struct normaliser_kind {
     const struct normaliser_fold *fold;
     /* Appends every folded form that becomes `canonical`; -1 when it is no canonical value. */
     int (*reverse)(const void *config, const char *canonical, struct text_list *forms);
+    /* Native text of a canonical value, for writing: run(write(x)) = x for every canonical x that has
+     * one; -1 for a value that has none. NULL: see normaliser_write. */
+    int (*write)(const void *config, struct buf *value);
     /* NULL: takes no parameters. `params` NULL: named without parameters. */
     int (*configure)(const struct yaml_node *at, const struct yaml_node *params,
                      const struct normaliser_env *env, void **config_r, struct err *err);
@@ -89,6 +92,11 @@ static inline struct normaliser_result normaliser_run(const struct normaliser_st
 {
     return step->kind->base.run(step->config, value);
 }
+
+/* The way back of one step, from canonical to native text. Without a `write` of its own, identity and
+ * folds write the value as it is, a finite set its first form; BACK_NONE has no way back. -1: this
+ * value cannot be written. */
+int normaliser_write(const struct normaliser_step *step, struct buf *value);
 
 /* Adds the stored forms an index look-up tries for what is in the list already. */
 void normaliser_widen(const struct normaliser_fold *fold, struct text_list *forms);
