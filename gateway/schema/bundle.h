@@ -19,6 +19,14 @@ enum { SCHEMA_DIGEST_BYTES = 32 };
 
 enum schema_sharing { SHARING_OPEN = 1, SHARING_CONDITIONAL = 2, SHARING_DENIED = 3 };
 
+/* When too many rows are bad, a job stops instead of delivering a crippled dataset. All zero: no
+ * limit. */
+struct schema_thresholds {
+    uint32_t quarantined_per_million_max; /* share of the rows read */
+    uint64_t quarantined_rows_max;
+    uint64_t rows_min; /* the share is judged from this many rows on */
+};
+
 struct schema_dataset {
     const char *name;  /* "<department>/<dataset>" */
     const char *title; /* English */
@@ -29,6 +37,7 @@ struct schema_dataset {
     const struct schema_message *type;
     const struct schema_field *const *key; /* key fields in order */
     size_t key_count;
+    struct schema_thresholds thresholds;
     const struct schema_mapping *mapping;
 };
 
