@@ -71,10 +71,11 @@ static const char *bin_dir(void)
     return dir;
 }
 
-static void exec_program(const char *name, char *const argv[], const char *log)
+static void exec_program(const char *name, char *argv[], const char *log)
 {
     char path[PATH_BYTES + 16];
     (void)snprintf(path, sizeof path, "%s/%s", bin_dir(), name);
+    argv[0] = path; /* initdb looks for its companions there, and in PATH only without it */
     become_postgres_user();
     (void)prctl(PR_SET_PDEATHSIG, SIGQUIT); /* after setuid, which clears it */
     if (getppid() != owner)
@@ -88,7 +89,7 @@ static void exec_program(const char *name, char *const argv[], const char *log)
     _exit(127);
 }
 
-static pid_t start_program(const struct postgres *postgres, const char *name, char *const argv[])
+static pid_t start_program(const struct postgres *postgres, const char *name, char *argv[])
 {
     char log[PATH_BYTES];
     (void)snprintf(log, sizeof log, "%s/log", postgres->dir);
@@ -139,7 +140,7 @@ static void free_all(void)
 
 static void make_cluster(struct postgres *postgres)
 {
-    char *argv[] = { (char *)"initdb",
+    char *argv[] = { NULL, /* the program */
                      (char *)"-D",
                      postgres->data,
                      (char *)"-A",
@@ -213,7 +214,7 @@ void postgres_start(struct postgres *postgres)
 {
     if (postgres->pid != 0)
         return;
-    char *argv[] = { (char *)"postgres", (char *)"-D", postgres->data, NULL };
+    char *argv[] = { NULL, (char *)"-D", postgres->data, NULL };
     postgres->pid = start_program(postgres, "postgres", argv);
     for (int waited = 0; waited < WAIT_MS_MAX; waited += STEP_MS) {
         if (PQping(postgres->conninfo) == PQPING_OK)
