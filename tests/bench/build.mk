@@ -14,7 +14,7 @@ PEER_OBJECTS := $(patsubst tests/bench/peers/%.cc,$(OUT)/obj/%.o,$(wildcard test
 	$(PEER_GEN:$(OUT)/gen/%.cc=$(OUT)/obj/%.o)
 STUB_PROTOS := $(PEER_PROTOS) sluice/v1/record.proto sluice/v1/exchange.proto
 
-all: $(OUT)/peer $(OUT)/stream_client $(OUT)/h2load_preload.so $(OUT)/stubs/made
+all: $(OUT)/bench.pb $(OUT)/peer $(OUT)/stream_client $(OUT)/h2load_preload.so $(OUT)/stubs/made
 .PHONY: all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -47,6 +47,12 @@ $(OUT)/peer: $(PEER_OBJECTS)
 
 $(OUT)/stream_client: $(OUT)/obj/stream_client.o
 	$(CXX) -o $@ $^ $(GRPC_LIBS) -pthread
+
+# The record type of the row program's bench.
+$(OUT)/bench.pb: $(shell find tests/bench/schema/canonical -name '*.proto')
+	@mkdir -p $(@D)
+	protoc --proto_path=tests/bench/schema/canonical --proto_path=proto --proto_path=/usr/include --include_imports \
+		--include_source_info --descriptor_set_out=$@ $^
 
 $(OUT)/h2load_preload.so: tests/bench/drivers/h2load_preload.c
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -shared -fPIC -o $@ $< -ldl

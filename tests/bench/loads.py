@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import time
+from pathlib import Path
 
 from answers import GRPC_PREFIX_BYTES
 from processes import BenchError, PeakMemory, cpu_seconds, machine_busy_seconds
-from targets import CPU, P50, RATE, ROWS, RSS
+from targets import CORE_ROWS, CPU, GROWTH, P50, RATE, ROWS, RSS
 
 RUN_SECONDS_MAX = 120
 # An Any of more than 127 bytes needs another length byte, and a record may carry a warning.
@@ -157,3 +158,11 @@ class Bench:
         if len(milliseconds) != times:
             raise BenchError(f"psql timed {len(milliseconds)} of {times} copies: {done.stdout}")
         return {ROWS: rows * times / sum(milliseconds) * 1000, **meter.result(rows * times)}
+
+    def row_program(self, seconds):
+        """Normalisation and encoding alone: no database, no network, one core."""
+        done = run_command([self.binaries / "row_program", Path(__file__).with_name("schema"),
+                            self.binaries / "bench.pb", seconds])
+        counted = json.loads(done.stdout)
+        return {CORE_ROWS: counted["rows"] / counted["cpu_seconds"],
+                GROWTH: counted["last_kib"] / counted["first_kib"]}

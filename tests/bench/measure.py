@@ -175,6 +175,7 @@ class Rounds:
             else:
                 _, measured = self.stream(name, STREAMS_PER_RUN)
             self.add(name, targets.STREAM, measured)
+        self.add(targets.ROW_PROGRAM, targets.TYPICAL_ROWS, self.bench.row_program(seconds))
 
 
 def measure():

@@ -13,6 +13,7 @@ SYNC_INSERT = "C++ sync + audit INSERT"
 PSQL_COPY = "psql COPY to /dev/null"
 CPP_COPY = "C++ stream, COPY"
 CPP_CURSOR = "C++ stream, cursor"
+ROW_PROGRAM = "row program alone"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ UNARY_RUNS = {
 STREAM_RUNS = (AUDITED, PSQL_COPY, CPP_COPY, CPP_CURSOR)
 STREAM = "stream of all villages"
 IDLE = "idle"
+TYPICAL_ROWS = "rows of 13 columns"
 
 # Fields of one measurement, with their units.
 RATE = "req/s"
@@ -48,6 +50,8 @@ CPU = "CPU s/100k"
 P50 = "p50 ms"
 ROWS = "rows/s"
 RSS = "RSS MiB"
+CORE_ROWS = "rows/s per core"
+GROWTH = "RSS last / first"
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ TARGETS = (
     Target("stream, audited, vs COPY to /dev/null", ROWS, AUDITED, STREAM, PSQL_COPY, 0.85, 1.0),
     Target("stream, audited, vs C++ COPY", ROWS, AUDITED, STREAM, CPP_COPY, 0.95, 1.05),
     Target("stream, audited, vs C++ cursor", ROWS, AUDITED, STREAM, CPP_CURSOR, 1.6, 1.9),
+    Target("row program alone, typical 13-column row", CORE_ROWS, ROW_PROGRAM, TYPICAL_ROWS, None, 2e6, 5e6),
+    less("row program alone, memory of a long run", GROWTH, ROW_PROGRAM, TYPICAL_ROWS, None, 1.05, 1.01),
     less("memory, whole gateway idle", RSS, AUDITED, IDLE, None, 64.0, 32.0),
     less("memory, whole gateway under -c64, vs C++ callback", RSS, AUDITED, C64.name, CALLBACK, 1.0, 0.7),
 )
