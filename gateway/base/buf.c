@@ -21,12 +21,7 @@ void buf_fini(struct buf *buf)
     *buf = (struct buf){ .max = buf->max };
 }
 
-void buf_reset(struct buf *buf)
-{
-    buf->len = 0;
-}
-
-int buf_reserve(struct buf *buf, size_t more)
+int buf_grow(struct buf *buf, size_t more)
 {
     if (more > buf->max || buf->len > buf->max - more)
         return -1;
@@ -36,32 +31,16 @@ int buf_reserve(struct buf *buf, size_t more)
     size_t cap = buf->cap > 0 ? buf->cap : BUF_FIRST_BYTES;
     while (cap < need)
         cap = cap > buf->max / 2 ? buf->max : cap * 2;
-    if (cap < need)
-        cap = need;
+    if (cap > buf->max) /* capacity never passes the ceiling: buf_reserve looks at it alone */
+        cap = buf->max;
     buf->data = mem_resize(buf->data, cap);
     buf->cap = cap;
-    return 0;
-}
-
-int buf_append(struct buf *buf, const void *data, size_t len)
-{
-    if (len == 0)
-        return 0;
-    if (buf_reserve(buf, len) < 0)
-        return -1;
-    memcpy(buf->data + buf->len, data, len);
-    buf->len += len;
     return 0;
 }
 
 int buf_append_str(struct buf *buf, const char *text)
 {
     return buf_append(buf, text, strlen(text));
-}
-
-int buf_append_byte(struct buf *buf, uint8_t byte)
-{
-    return buf_append(buf, &byte, 1);
 }
 
 int buf_append_format(struct buf *buf, const char *format, ...)
@@ -90,17 +69,6 @@ size_t varint_size(uint64_t value)
     return size;
 }
 
-size_t varint_put(uint8_t *out, uint64_t value)
-{
-    size_t size = 0;
-    while (value >= 0x80) {
-        out[size++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    out[size++] = (uint8_t)value;
-    return size;
-}
-
 size_t varint_get(const uint8_t *data, size_t len, uint64_t *value_r)
 {
     uint64_t value = 0;
@@ -116,12 +84,6 @@ size_t varint_get(const uint8_t *data, size_t len, uint64_t *value_r)
     return 0;
 }
 
-int buf_append_varint(struct buf *buf, uint64_t value)
-{
-    uint8_t bytes[10];
-    return buf_append(buf, bytes, varint_put(bytes, value));
-}
-
 void buf_consume(struct buf *buf, size_t len)
 {
     assert(len <= buf->len);
@@ -132,10 +94,8 @@ void buf_consume(struct buf *buf, size_t len)
 
 const char *buf_cstr(struct buf *buf)
 {
-    if (buf->len == buf->cap) {
-        buf->data = mem_resize(buf->data, buf->cap + 1);
-        buf->cap++;
-    }
+    if (buf->len == buf->cap)
+        buf->data = mem_resize(buf->data, buf->cap + 1); /* not counted: no room for bytes */
     buf->data[buf->len] = '\0';
     return (const char *)buf->data;
 }

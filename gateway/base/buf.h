@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     uint8_t *data;
@@ -25,22 +26,55 @@ struct slice {
 
 void buf_init(struct buf *buf, size_t max);
 void buf_fini(struct buf *buf);
-void buf_reset(struct buf *buf); /* len = 0, keeps the memory */
+static inline void buf_reset(struct buf *buf) /* len = 0, keeps the memory */
+{
+    buf->len = 0;
+}
 
-/* 0, or -1 when the result would exceed `max` (nothing is appended). Out of memory aborts. */
-int buf_reserve(struct buf *buf, size_t more); /* room for `more` bytes behind len */
-int buf_append(struct buf *buf, const void *data, size_t len);
+/* 0, or -1 when the result would exceed `max` (nothing is appended). Out of memory aborts. The parts
+ * that run once a value stand here, so that the compiler can put them in place. */
+int buf_grow(struct buf *buf, size_t more);                 /* buf_reserve's slow half */
+static inline int buf_reserve(struct buf *buf, size_t more) /* room for `more` bytes behind len */
+{
+    return more <= buf->cap - buf->len ? 0 : buf_grow(buf, more);
+}
+static inline int buf_append(struct buf *buf, const void *data, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if (buf_reserve(buf, len) < 0)
+        return -1;
+    memcpy(buf->data + buf->len, data, len);
+    buf->len += len;
+    return 0;
+}
+static inline int buf_append_byte(struct buf *buf, uint8_t byte)
+{
+    return buf_append(buf, &byte, 1);
+}
 int buf_append_str(struct buf *buf, const char *text);
-int buf_append_byte(struct buf *buf, uint8_t byte);
 int buf_append_format(struct buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Writes a varint at `out`, which has room for 10 bytes; answers the bytes written. */
+static inline size_t varint_put(uint8_t *out, uint64_t value)
+{
+    size_t size = 0;
+    while (value >= 0x80) {
+        out[size++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    out[size++] = (uint8_t)value;
+    return size;
+}
 /* Protobuf base-128 varint, at most 10 bytes. */
-int buf_append_varint(struct buf *buf, uint64_t value);
+static inline int buf_append_varint(struct buf *buf, uint64_t value)
+{
+    uint8_t bytes[10];
+    return buf_append(buf, bytes, varint_put(bytes, value));
+}
 /* Number of bytes buf_append_varint would write. */
 size_t varint_size(uint64_t value);
-/* Writes a varint at `out`, which has room for 10 bytes; answers the bytes written. */
-size_t varint_put(uint8_t *out, uint64_t value);
 /* Reads a varint; answers the bytes read, 0 when it is cut short or longer than 10 bytes. */
 size_t varint_get(const uint8_t *data, size_t len, uint64_t *value_r);
 

@@ -39,6 +39,12 @@ size_t utf8_check(const void *data, size_t len)
                 continue;
             }
         }
+        /* Nearly every other character of ours is U+1000 to U+CFFF: three bytes, no special case. */
+        if (len - i >= 3 && p[i] >= 0xE1 && p[i] <= 0xEC && (p[i + 1] & 0xC0) == 0x80 &&
+            (p[i + 2] & 0xC0) == 0x80) {
+            i += 3;
+            continue;
+        }
         size_t step = sequence(p + i, len - i);
         if (step == 0)
             return i;

@@ -22,11 +22,12 @@ int db_column_count(const struct db_rows *rows)
 struct db_value db_value(const struct db_rows *rows, int row, int column)
 {
     const PGresult *result = result_of(rows);
-    if (row < 0 || row >= PQntuples(result) || column < 0 || column >= PQnfields(result) ||
-        PQgetisnull(result, row, column))
+    if (row < 0 || row >= PQntuples(result) || column < 0 || column >= PQnfields(result))
         return (struct db_value){ NULL, 0 };
-    return (struct db_value){ (const uint8_t *)PQgetvalue(result, row, column),
-                              (uint32_t)PQgetlength(result, row, column) };
+    int len = PQgetlength(result, row, column); /* 0 for SQL NULL */
+    if (len == 0 && PQgetisnull(result, row, column))
+        return (struct db_value){ NULL, 0 };
+    return (struct db_value){ (const uint8_t *)PQgetvalue(result, row, column), (uint32_t)len };
 }
 
 uint32_t db_column_type(const struct db_rows *rows, int column)
