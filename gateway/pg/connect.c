@@ -53,6 +53,8 @@ static void close_handle(struct conn *conn)
     loop_io_fini(&conn->io); /* before libpq closes the descriptor */
     loop_timer_cancel(&conn->timer);
     loop_task_cancel(&conn->task);
+    loop_task_cancel(&conn->sync_task);
+    conn->segment = 0;
     resolve_abandon(&conn->resolve);
     conn_forget_prepared(conn);
     if (conn->pg != NULL)
@@ -338,5 +340,6 @@ struct conn *conn_new(struct db_source *source, enum conn_kind kind)
     strmap_init(&conn->prepared);
     loop_timer_init(&conn->timer, source->loop, on_timer, conn);
     loop_task_init(&conn->task, on_broken, conn);
+    loop_task_init(&conn->sync_task, conn_end_segment, conn);
     return conn;
 }

@@ -45,6 +45,9 @@ struct db_sql {
     int param_count;
     const char *const
         *params; /* NUL-terminated text; NULL = SQL NULL; copied by the start functions */
+    /* A read by key that ends at once: on a shared connection, those of one loop turn share a Sync, so
+     * that the answer of the first waits for the last. A neighbour's error makes it run again. */
+    bool brief;
 };
 
 struct db_source_options {
@@ -142,6 +145,7 @@ struct db_stats {
     int leased_busy;
     int waiting;
     uint64_t statements;
+    uint64_t syncs; /* fewer than statements where brief ones share them */
     uint64_t failures;
     uint64_t reconnects;
 };

@@ -9,7 +9,10 @@
 #include "base/mem.h"
 #include "pg/internal.h"
 
-enum { BINARY = 1 };
+enum {
+    BINARY = 1,
+    SEGMENT_MAX = 32, /* statements between two Syncs: what one error makes run again */
+};
 
 /* --- prepared statements --------------------------------------------------------------------- */
 
@@ -68,15 +71,28 @@ void statement_init(struct statement *statement, statement_row_fn row, statement
     list_init(&statement->link);
 }
 
+/* The statement that the next result is about: the first of the segment that has no answer yet, or its
+ * last one, whose commit can still fail at the Sync. NULL when nothing is running. */
+static struct statement *current(const struct conn *conn)
+{
+    list_for_each(link, &conn->running)
+    {
+        struct statement *statement = list_item(link, struct statement, link);
+        if (statement->commands > 0 || statement->ends_segment)
+            return statement;
+    }
+    return NULL;
+}
+
 /* Single-row mode can be chosen only while the query is at the head of libpq's queue and none of
  * its answer has been parsed: right after sending, after the Sync before it, or after its own
  * Parse. */
 static void choose_row_mode(struct conn *conn)
 {
-    if (list_empty(&conn->running))
+    struct statement *head = current(conn);
+    if (head == NULL)
         return;
-    struct statement *head = list_item(conn->running.next, struct statement, link);
-    if (head->row != NULL && !head->parsing && !head->single_row)
+    if (head->row != NULL && head->commands > 0 && !head->parsing && !head->single_row)
         head->single_row = PQsetSingleRowMode(conn->pg) == 1;
 }
 
@@ -91,22 +107,51 @@ static int send_failed(struct conn *conn, struct statement *statement, struct er
     return -1;
 }
 
-/* One Sync each, so that an error hurts no neighbour. libpq 15 writes to the socket at every Sync.
- */
-static int finish_sending(struct conn *conn, struct statement *statement, struct err *err)
+/* Ends the open segment. libpq 15 writes to the socket at every Sync. */
+static int end_segment(struct conn *conn)
 {
-    if (PQpipelineSync(conn->pg) != 1)
-        return send_failed(conn, statement, err);
+    loop_task_cancel(&conn->sync_task);
+    conn->segment = 0;
+    conn->source->syncs++;
+    list_item(conn->running.prev, struct statement, link)->ends_segment = true;
+    return PQpipelineSync(conn->pg) == 1 ? 0 : -1;
+}
+
+void conn_end_segment(void *arg)
+{
+    struct conn *conn = arg;
+    if (conn->segment == 0 || conn->pg == NULL || conn->broken)
+        return;
+    if (end_segment(conn) != 0) {
+        conn->broken = true;
+        loop_task_post(conn->source->loop, &conn->task);
+    }
+    conn_watch(conn);
+}
+
+/* With a Sync of its own, an error hurts no neighbour; `joined`: it shares one with what else is sent in
+ * this turn of the loop, and whoever sends it can send it again (see conn_send_joined). */
+static int finish_sending(struct conn *conn, struct statement *statement, bool joined,
+                          struct err *err)
+{
     if (list_empty(&conn->running))
         conn->progress_us = loop_now_us(conn->source->loop);
     statement->conn = conn;
+    statement->commands = statement->parsing ? 2 : 1;
     list_append(&conn->running, &statement->link);
+    if (joined && ++conn->segment < SEGMENT_MAX) {
+        loop_task_post(conn->source->loop, &conn->sync_task);
+    } else if (end_segment(conn) != 0) {
+        list_remove(&statement->link);
+        return send_failed(conn, statement, err);
+    }
     conn->in_flight++;
     conn->source->statements++;
     choose_row_mode(conn);
     if (conn->in_flight == 1 && conn->state == CONN_READY)
         loop_timer_start(&conn->timer, WATCH_TICK_MS);
-    conn_watch(conn);
+    if (conn->segment == 0)
+        conn_watch(conn);
     return 0;
 }
 
@@ -122,6 +167,7 @@ int conn_send(struct conn *conn, struct statement *statement, const struct db_sq
     assert(sql->param_count >= 0 && sql->param_count <= DB_PARAMS_MAX);
     if (!conn_usable(conn))
         return refuse(err, "the connection is closing");
+    conn_end_segment(conn);
     PGconn *pg = conn->pg;
     struct prepared *p = named ? prepared_get(conn, sql->text) : NULL;
     int sent = 1;
@@ -141,7 +187,22 @@ int conn_send(struct conn *conn, struct statement *statement, const struct db_sq
     }
     if (sent != 1)
         return send_failed(conn, statement, err);
-    return finish_sending(conn, statement, err);
+    return finish_sending(conn, statement, false, err);
+}
+
+int conn_send_joined(struct conn *conn, struct statement *statement, const struct db_sql *sql,
+                     struct err *err)
+{
+    struct prepared *p = conn_usable(conn) ? strmap_get(&conn->prepared, sql->text) : NULL;
+    if (p == NULL || !p->sent || sql_write_kind(sql->text, false) != WRITE_NONE)
+        return conn_send(conn, statement, sql, true, err);
+    assert(sql->param_count >= 0 && sql->param_count <= DB_PARAMS_MAX);
+    p->refs++;
+    statement->prepared = p;
+    if (PQsendQueryPrepared(conn->pg, p->name, sql->param_count, sql->params, NULL, NULL, BINARY) !=
+        1)
+        return send_failed(conn, statement, err);
+    return finish_sending(conn, statement, true, err);
 }
 
 int conn_send_describe(struct conn *conn, struct statement *statement, const char *sql_text,
@@ -149,11 +210,12 @@ int conn_send_describe(struct conn *conn, struct statement *statement, const cha
 {
     if (!conn_usable(conn))
         return refuse(err, "the connection is closing");
+    conn_end_segment(conn);
     statement->parsing = true;
     if (PQsendPrepare(conn->pg, "", sql_text, 0, NULL) != 1 ||
         PQsendDescribePrepared(conn->pg, "") != 1)
         return send_failed(conn, statement, err);
-    return finish_sending(conn, statement, err);
+    return finish_sending(conn, statement, false, err);
 }
 
 static void free_quiet(struct statement *statement, const PGresult *rows, const struct err *err)
@@ -256,16 +318,17 @@ static void end_statement(struct conn *conn, struct statement *statement)
     struct err *err = statement->err;
     statement->result = NULL;
     statement->err = NULL;
-    conn->source->failures += err != NULL;
+    conn->source->failures += err != NULL && !statement->aborted;
     statement->done(statement, err == NULL ? result : NULL, err);
     PQclear(result);
     free(err);
 }
 
-static void end_at_sync(struct conn *conn, struct statement *statement)
+static void end_one(struct conn *conn, struct statement *statement)
 {
     if (statement->write == WRITE_COMMIT)
         judge_commit(statement);
+    statement->aborted = statement->aborted && statement->err == NULL;
     if (statement->result == NULL && statement->err == NULL) {
         statement->err = mem_zero(sizeof *statement->err);
         (void)err_set(statement->err, ERR_INTERNAL, "SOURCE_ERROR",
@@ -277,6 +340,17 @@ static void end_at_sync(struct conn *conn, struct statement *statement)
     end_statement(conn, statement);
 }
 
+/* Everything up to the Sync is answered. A callback may close the connection, which ends the rest. */
+static void end_at_sync(struct conn *conn)
+{
+    bool last = false;
+    while (!last && !list_empty(&conn->running)) {
+        struct statement *statement = list_item(conn->running.next, struct statement, link);
+        last = statement->ends_segment;
+        end_one(conn, statement);
+    }
+}
+
 static void protocol_broken(struct conn *conn, const char *what)
 {
     struct err err;
@@ -285,34 +359,47 @@ static void protocol_broken(struct conn *conn, const char *what)
     conn_fail(conn, &err);
 }
 
-/* `result` is the callee's. */
-static void take_result(struct conn *conn, PGresult *result)
+/* A statement's own answer, or that of the Parse before it. Takes `result`. */
+static void take_answer(struct conn *conn, struct statement *statement, PGresult *result)
 {
-    struct statement *head = list_item(conn->running.next, struct statement, link);
     ExecStatusType status = PQresultStatus(result);
-    if (status == PGRES_PIPELINE_SYNC) {
-        PQclear(result);
-        end_at_sync(conn, head);
-    } else if (status == PGRES_SINGLE_TUPLE) {
-        if (head->row != NULL)
-            head->row(head, result);
-        PQclear(result);
-    } else if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK ||
-               status == PGRES_EMPTY_QUERY) {
-        if (head->parsing) {
-            head->parsing = false;
-            PQclear(result);
-        } else {
-            PQclear(head->result);
-            head->result = result;
+    bool answers = statement->commands > 0;
+    statement->commands -= answers;
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY) {
+        if (answers && statement->commands == 0) {
+            statement->result = result;
+            return;
         }
+        statement->parsing = false;
+    } else if (status == PGRES_PIPELINE_ABORTED) {
+        statement->aborted = true; /* by its own Parse or by a neighbour */
     } else if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
         PQclear(result);
         protocol_broken(conn, "COPY does not end in pipeline mode");
+        return;
     } else {
-        if (status != PGRES_PIPELINE_ABORTED)
-            take_error(head, result);
+        take_error(statement, result);
+    }
+    PQclear(result);
+}
+
+/* `result` is the callee's. */
+static void take_result(struct conn *conn, PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    struct statement *statement = current(conn);
+    if (status == PGRES_PIPELINE_SYNC) {
         PQclear(result);
+        end_at_sync(conn);
+    } else if (statement == NULL) {
+        PQclear(result);
+        protocol_broken(conn, "an answer that nothing asked for");
+    } else if (status == PGRES_SINGLE_TUPLE) {
+        if (statement->row != NULL)
+            statement->row(statement, result);
+        PQclear(result);
+    } else {
+        take_answer(conn, statement, result);
     }
 }
 

@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "pg/internal.h"
@@ -13,10 +14,14 @@ struct db_call {
     struct loop_timer deadline;
     struct loop_task refused;
     bool sent;
+    struct db_sql sql; /* a copy in `copy`: a neighbour's error can make us send it again */
+    char *copy;
     db_done_fn done; /* NULL: told, cancelled or late */
     void *arg;
     struct err err; /* for `refused` */
 };
+
+static void on_done(struct statement *statement, const PGresult *rows, const struct err *err);
 
 static struct conn *least_busy(const struct db_source *source)
 {
@@ -36,6 +41,8 @@ static void free_call(struct db_call *call)
     list_remove(&call->link);
     loop_timer_fini(&call->deadline);
     loop_task_cancel(&call->refused);
+    free(call->copy);
+    call->copy = NULL;
     loop_free_later(call->source->loop, call);
 }
 
@@ -47,10 +54,27 @@ static void tell(struct db_call *call, const PGresult *rows, const struct err *e
         done(call->arg, rows != NULL ? rows_of(rows) : NULL, err);
 }
 
+/* Its neighbour failed: alone, it cannot be hurt a second time. */
+static bool send_again(struct db_call *call, struct err *err)
+{
+    struct conn *conn = least_busy(call->source);
+    statement_init(&call->statement, NULL, on_done);
+    if (conn != NULL)
+        return conn_send(conn, &call->statement, &call->sql, true, err) == 0;
+    (void)err_set_unavailable(err);
+    return false;
+}
+
 static void on_done(struct statement *statement, const PGresult *rows, const struct err *err)
 {
     struct db_call *call = list_item(statement, struct db_call, statement);
     struct db_source *source = call->source;
+    struct err again;
+    if (statement->aborted && call->done != NULL && !source->freed) {
+        if (send_again(call, &again))
+            return;
+        err = &again;
+    }
     loop_timer_cancel(&call->deadline);
     tell(call, rows, err);
     free_call(call);
@@ -82,6 +106,27 @@ static void on_refused(void *arg)
     free_call(call);
 }
 
+/* One piece of memory: the parameters' addresses, their texts, the statement's text. */
+static void copy_sql(struct db_call *call, const struct db_sql *sql)
+{
+    size_t lens[DB_PARAMS_MAX], count = (size_t)sql->param_count, text_len = strlen(sql->text) + 1;
+    size_t size = count * sizeof(char *) + text_len;
+    for (size_t i = 0; i < count; i++) {
+        lens[i] = sql->params[i] == NULL ? 0 : strlen(sql->params[i]) + 1;
+        size += lens[i];
+    }
+    call->copy = mem_zero(size);
+    const char **params = (const char **)(void *)call->copy;
+    char *at = call->copy + count * sizeof(char *);
+    for (size_t i = 0; i < count; i++) {
+        params[i] = sql->params[i] == NULL ? NULL : memcpy(at, sql->params[i], lens[i]);
+        at += lens[i];
+    }
+    call->sql = (struct db_sql){ .text = memcpy(at, sql->text, text_len),
+                                 .param_count = sql->param_count,
+                                 .params = params };
+}
+
 /* 0: on its way; -1: call->err is set. */
 static int send_call(struct db_call *call, const struct db_sql *sql, int64_t wait_us)
 {
@@ -98,7 +143,10 @@ static int send_call(struct db_call *call, const struct db_sql *sql, int64_t wai
     if (conn->in_flight >= source->options.shared_in_flight_max)
         return err_set(&call->err, ERR_RESOURCE_EXHAUSTED, "SOURCE_BUSY",
                        "too many lookups wait for the owner's database; try again");
-    return conn_send(conn, &call->statement, sql, true, &call->err);
+    if (!sql->brief)
+        return conn_send(conn, &call->statement, sql, true, &call->err);
+    copy_sql(call, sql);
+    return conn_send_joined(conn, &call->statement, &call->sql, &call->err);
 }
 
 struct db_call *db_call_start(struct db_source *source, const struct db_sql *sql,

@@ -114,6 +114,7 @@ void db_source_stats(const struct db_source *source, struct db_stats *stats_r)
     *stats_r = (struct db_stats){ .leased_open = source->leased_open,
                                   .waiting = source->waiting_count,
                                   .statements = source->statements,
+                                  .syncs = source->syncs,
                                   .failures = source->failures,
                                   .reconnects = source->reconnects };
     list_for_each(link, &source->shared) stats_r->shared_up +=

@@ -39,6 +39,7 @@ static enum step_result lookup_fetch(struct call *call)
     if (schema_plan_lookup(exchange->grant.plan, request_of(call)->key, &call->arena, &sql,
                            &call->err) < 0)
         return STEP_FAIL;
+    sql.brief = true;
     exchange->db =
         db_call_start(exchange->dataset->source->db, &sql, call->deadline_us, on_row, call);
     return STEP_WAIT;

@@ -86,17 +86,17 @@ static bool all_answered(void *arg)
     return answers == *(int *)arg;
 }
 
-static void test_thousand_pipelined_lookups(void **state)
+static void thousand_lookups(bool brief)
 {
-    (void)state;
     static struct lookup lookups[LOOKUPS];
+    memset(lookups, 0, sizeof lookups);
     answers = 0;
     for (int i = 0; i < LOOKUPS; i++) {
         char id[16];
         (void)snprintf(id, sizeof id, "%d", i);
         const char *params[] = { id };
         lookups[i].id = i;
-        struct db_sql sql = { "SELECT id, name FROM a.person WHERE id = $1", 1, params };
+        struct db_sql sql = { "SELECT id, name FROM a.person WHERE id = $1", 1, params, brief };
         assert_non_null(db_call_start(source, &sql, in_ms(10000), take_lookup, &lookups[i]));
         memset(id, 'x', sizeof id); /* parameters were copied */
     }
@@ -111,6 +111,24 @@ static void test_thousand_pipelined_lookups(void **state)
     db_source_stats(source, &stats);
     assert_true(stats.statements >= LOOKUPS);
     assert_int_equal(stats.failures, 0);
+}
+
+static void test_thousand_pipelined_lookups(void **state)
+{
+    (void)state;
+    thousand_lookups(false);
+}
+
+static void test_brief_lookups_of_a_turn_share_a_sync(void **state)
+{
+    (void)state;
+    struct db_stats before, after;
+    thousand_lookups(true); /* the statement is prepared on both connections */
+    db_source_stats(source, &before);
+    thousand_lookups(true);
+    db_source_stats(source, &after);
+    assert_int_equal(after.statements - before.statements, LOOKUPS);
+    assert_in_range(after.syncs - before.syncs, LOOKUPS / 32, LOOKUPS / 32 + 4);
 }
 
 static void test_each_statement_is_prepared_once(void **state)
@@ -151,9 +169,8 @@ static void test_cache_is_capped(void **state)
 
 /* --- isolation ------------------------------------------------------------------------------- */
 
-static void test_a_failing_statement_hurts_no_neighbour(void **state)
+static void fail_among_neighbours(bool brief)
 {
-    (void)state;
     static struct answer results[300];
     memset(results, 0, sizeof results);
     static const char *const texts[] = { "SELECT id FROM a.person WHERE id = $1::int",
@@ -164,11 +181,12 @@ static void test_a_failing_statement_hurts_no_neighbour(void **state)
         (void)db_call_start(source,
                             &(struct db_sql){ .text = texts[i % 3],
                                               .param_count = i % 3 == 2 ? 0 : 1,
-                                              .params = params },
+                                              .params = params,
+                                              .brief = brief },
                             in_ms(10000), take_answer, &results[i]);
     }
-    run_until(loop, answered, &results[298]);
-    run_until(loop, answered, &results[299]);
+    for (int i = 0; i < 300; i++)
+        run_until(loop, answered, &results[i]);
     for (int i = 0; i < 300; i++) {
         assert_int_equal(results[i].fired, 1);
         static const enum err_code codes[] = { ERR_OK, ERR_INVALID_ARGUMENT,
@@ -179,6 +197,57 @@ static void test_a_failing_statement_hurts_no_neighbour(void **state)
         if (i % 3 == 2)
             assert_string_equal(results[i].reason, "SCHEMA_DRIFT");
     }
+}
+
+static void test_a_failing_statement_hurts_no_neighbour(void **state)
+{
+    (void)state;
+    fail_among_neighbours(false);
+}
+
+/* The second time the good and the dividing statement are prepared, so they share Syncs. */
+static void test_a_failing_statement_of_a_shared_sync_hurts_no_neighbour(void **state)
+{
+    (void)state;
+    fail_among_neighbours(true);
+    fail_among_neighbours(true);
+    struct db_stats stats;
+    db_source_stats(source, &stats);
+    assert_int_equal(stats.failures, 400); /* what was run again for a neighbour is none */
+}
+
+static void count_fired(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    (void)rows;
+    (void)err;
+    ++*(int *)arg;
+}
+
+static bool both_fired(void *arg)
+{
+    return *(int *)arg == 2;
+}
+
+/* A call that nobody waits for any more is not sent a second time, and never fires. */
+static void test_cancelled_calls_of_a_failed_sync_end(void **state)
+{
+    (void)state;
+    fail_among_neighbours(true);
+    const char *params[] = { "5" };
+    struct db_sql good = { "SELECT id FROM a.person WHERE id = $1::int", 1, params, true };
+    struct db_sql bad = { "SELECT 10 / ($1::int - 5)", 1, params, true };
+    int bad_fired = 0, good_fired = 0;
+    struct db_call *cancelled[20];
+    (void)db_call_start(source, &bad, in_ms(10000), count_fired, &bad_fired);
+    (void)db_call_start(source, &bad, in_ms(10000), count_fired, &bad_fired);
+    for (int i = 0; i < 20; i++)
+        cancelled[i] = db_call_start(source, &good, in_ms(10000), count_fired, &good_fired);
+    for (int i = 0; i < 20; i++)
+        db_call_cancel(&cancelled[i]);
+    struct answer last = call(loop, source, "SELECT id FROM a.person WHERE id = $1", "7");
+    assert_int_equal(last.first, 7);
+    run_until(loop, both_fired, &bad_fired);
+    assert_int_equal(good_fired, 0);
 }
 
 static void test_errors_by_sqlstate(void **state)
@@ -552,6 +621,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_thousand_pipelined_lookups, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_brief_lookups_of_a_turn_share_a_sync, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_failing_statement_of_a_shared_sync_hurts_no_neighbour, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cancelled_calls_of_a_failed_sync_end, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_each_statement_is_prepared_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cache_is_capped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failing_statement_hurts_no_neighbour, set_up,
