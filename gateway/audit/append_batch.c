@@ -139,3 +139,18 @@ void append_batch_clear(struct append_batch *batch)
     batch->count = 0;
     batch->fresh_count = 0;
 }
+
+void append_batch_move(struct append_batch *to, struct append_batch *from)
+{
+    assert(to->count == 0);
+    *to = *from;
+    from->count = 0;
+    from->fresh_count = 0;
+}
+
+void append_batch_forget(struct append_batch *batch, const void *worker)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i]->worker == worker)
+            batch->items[i]->worker = NULL;
+}

@@ -35,5 +35,9 @@ void append_batch_answer(const struct append_batch *batch, struct slice checkpoi
                          void (*send)(void *arg, void *worker, const uint8_t *message, size_t len),
                          void *arg);
 void append_batch_clear(struct append_batch *batch);
+/* `to` must be empty; `from` is afterwards. */
+void append_batch_move(struct append_batch *to, struct append_batch *from);
+/* This worker is gone: its items are appended and answered to nobody. */
+void append_batch_forget(struct append_batch *batch, const void *worker);
 
 #endif

@@ -74,6 +74,7 @@ struct audit_appender {
     struct list denied;
     size_t queued;
     struct append_batch batch;
+    struct append_batch committed; /* waits for its checkpoint to be kept */
     struct append_params params;
     struct merkle_frontier tree; /* of the committed log, as far as it is proven */
     struct merkle_frontier next; /* with the batch under way; or as far as a check has come */
@@ -85,6 +86,7 @@ struct audit_appender {
     bool meets_others; /* other gateways append too: lock first, or a batch would be sent twice */
     struct buf note;   /* the newest signed checkpoint */
     bool note_current; /* it is of `tree` */
+    bool note_kept;    /* it is in the state file */
     struct loop_task next_task;
     struct loop_timer timer; /* back-off or idle check */
     int backoff_ms;
@@ -93,6 +95,8 @@ struct audit_appender {
     struct audit_appender_stats stats;
 };
 
+static void run_next(void *arg);
+static void on_begun(void *arg, const struct db_rows *rows, const struct err *err);
 static void start_lock(struct audit_appender *appender);
 static void next_page(struct audit_appender *appender);
 
@@ -228,42 +232,65 @@ static bool extend(struct audit_appender *appender, struct slice hashes, const s
     return false;
 }
 
-/* Signs the proven tree and keeps it; -1 when it could not be kept (then nobody may be answered).
- */
-static int sign_tree(struct audit_appender *appender, struct err *err)
+/* Signs the proven tree, unless that is done. */
+static void sign_tree(struct audit_appender *appender)
 {
     struct checkpoint checkpoint = { .size = appender->tree.size };
+    if (appender->note_current)
+        return;
     (void)snprintf(checkpoint.origin, sizeof checkpoint.origin, "%s", appender->origin);
     merkle_frontier_root(&appender->tree, checkpoint.root);
     buf_reset(&appender->note);
     int full = checkpoint_sign(appender->options.signer, &checkpoint, &appender->note);
     assert(full == 0);
-    if (head_file_store(appender->state_path, &appender->tree, buf_slice(&appender->note), err) !=
-        0)
-        return -1;
     appender->note_current = true;
-    return 0;
+    appender->note_kept = false;
+}
+
+/* Writes the newest checkpoint to its file and answers whom it covers. False when it could not be kept:
+ * then nobody may be answered. A commit under way is not given up for that; its end tries again. */
+static bool keep_and_answer(struct audit_appender *appender)
+{
+    struct err err = ERR_INIT;
+    if (!appender->note_kept && head_file_store(appender->state_path, &appender->tree,
+                                                buf_slice(&appender->note), &err) != 0) {
+        if (appender->state == APPENDER_COMMITTING) {
+            log_error(LOG_WARN, NULL, "audit_append_failed", &err);
+            set_writable(appender, false, err.text);
+        } else {
+            fail(appender, &err);
+        }
+        return false;
+    }
+    appender->note_kept = true;
+    if (appender->committed.count > 0)
+        append_batch_answer(&appender->committed, buf_slice(&appender->note),
+                            appender->options.send, appender->options.arg);
+    append_batch_clear(&appender->committed);
+    return true;
+}
+
+static void work_again(struct audit_appender *appender)
+{
+    appender->backoff_ms = BACKOFF_FIRST_MS;
+    set_writable(appender, true, "");
 }
 
 static void check_done(struct audit_appender *appender)
 {
-    struct err err = ERR_INIT;
     if (appender->next.size != appender->tree.size)
         appender->note_current = false;
     appender->tree = appender->next;
     appender->epoch = appender->target.epoch;
     appender->stats.size = appender->tree.size;
     /* After a crash the committed head is signed again: it may be newer than the last answer. */
-    if (!appender->note_current && sign_tree(appender, &err) != 0) {
-        fail(appender, &err);
+    sign_tree(appender);
+    if (!keep_and_answer(appender))
         return;
-    }
     set_state(appender, APPENDER_IDLE);
     /* With a batch at hand only its COMMIT can show that the store takes entries. */
-    if (appender->batch.count == 0) {
-        appender->backoff_ms = BACKOFF_FIRST_MS;
-        set_writable(appender, true, "");
-    }
+    if (appender->batch.count == 0)
+        work_again(appender);
     loop_timer_start(&appender->timer, IDLE_CHECK_MS);
     loop_task_post(appender->loop, &appender->next_task);
 }
@@ -404,25 +431,23 @@ static void on_timer(void *arg)
 /* --- one batch ---------------------------------------------------------------------------------
  */
 
-/* Durable, signed, kept: only now may anybody hear of it. */
+/* Durable and signed. The next batch is sent before the checkpoint is written to its file, so that the
+ * store and the disk work at the same time; only when it is kept may anybody hear of it. */
 static void batch_done(struct audit_appender *appender)
 {
-    struct err err = ERR_INIT;
-    if (!appender->note_current && sign_tree(appender, &err) != 0) {
-        fail(appender, &err);
+    sign_tree(appender);
+    set_state(appender, APPENDER_IDLE);
+    /* The batch before this one could not be answered yet. */
+    if (appender->committed.count > 0 && !keep_and_answer(appender))
         return;
-    }
     appender->stats.batches++;
     appender->stats.entries += appender->batch.fresh_count;
     appender->stats.size = appender->tree.size;
-    append_batch_answer(&appender->batch, buf_slice(&appender->note), appender->options.send,
-                        appender->options.arg);
-    append_batch_clear(&appender->batch);
-    appender->backoff_ms = BACKOFF_FIRST_MS;
-    set_writable(appender, true, "");
-    set_state(appender, APPENDER_IDLE);
+    append_batch_move(&appender->committed, &appender->batch);
     loop_timer_start(&appender->timer, IDLE_CHECK_MS);
-    loop_task_post(appender->loop, &appender->next_task);
+    run_next(appender);
+    if (keep_and_answer(appender))
+        work_again(appender);
 }
 
 static void on_committed(void *arg, const struct db_rows *rows, const struct err *err)
@@ -452,18 +477,27 @@ static void on_appended(void *arg, const struct db_rows *rows, const struct err 
     struct audit_appender *appender = arg;
     if (!one_row(appender, rows, err, 1))
         return;
-    if (db_bool(db_value(rows, 0, 0))) {
+    if (db_bool(db_value(rows, 0, 0)))
         start_commit(appender);
-    } else if (appender->locked) {
+    else
         malformed(appender, "the head moved under its lock");
-    } else {
-        start_lock(appender);
-    }
 }
 
-/* Assumes the head is where we left it; the store answers false, and changes nothing, when it is
- * not. That saves the round trip that would only lock the row. */
-static void start_append(struct audit_appender *appender)
+/* Of the short way: the transaction is over already. */
+static void on_transacted(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct audit_appender *appender = arg;
+    if (!one_row(appender, rows, err, 1))
+        return;
+    if (db_bool(db_value(rows, 0, 0))) {
+        on_committed(appender, rows, NULL);
+        return;
+    }
+    appender->meets_others = true; /* it changed nothing; now behind the head's lock */
+    execute(appender, sql_begin, 0, NULL, on_begun);
+}
+
+static void fill_params(struct audit_appender *appender)
 {
     struct append_batch *batch = &appender->batch;
     appender->next = appender->tree;
@@ -477,7 +511,24 @@ static void start_append(struct audit_appender *appender)
     };
     append_params_fill(&appender->params, batch->id, &head, batch->fresh, batch->fresh_count,
                        appender->salt_key);
+}
+
+static void start_append(struct audit_appender *appender)
+{
+    fill_params(appender);
     execute(appender, sql_append, APPEND_PARAM_COUNT, appender->params.values, on_appended);
+}
+
+/* Assumes the head is where we left it; the store answers false, and changes nothing, when it is
+ * not. The whole transaction then takes one round trip and locks the row for the shortest time. */
+static void start_transaction(struct audit_appender *appender)
+{
+    fill_params(appender);
+    struct db_sql sql = { .text = sql_append,
+                          .param_count = APPEND_PARAM_COUNT,
+                          .params = appender->params.values };
+    db_lease_transact(appender->lease, &sql, loop_now_us(appender->loop) + COMMIT_US, on_transacted,
+                      appender);
 }
 
 static void on_rolled_back(void *arg, const struct db_rows *rows, const struct err *err)
@@ -552,10 +603,8 @@ static void on_begun(void *arg, const struct db_rows *rows, const struct err *er
     (void)rows;
     if (err != NULL)
         fail(appender, err);
-    else if (appender->batch.careful || appender->meets_others)
-        start_lock(appender);
     else
-        start_append(appender);
+        start_lock(appender);
 }
 
 /* Starts the next batch as soon as nothing is under way: what arrived meanwhile is in it. */
@@ -576,7 +625,10 @@ static void run_next(void *arg)
         return;
     }
     set_state(appender, APPENDER_COMMITTING);
-    execute(appender, sql_begin, 0, NULL, on_begun);
+    if (appender->batch.careful || appender->meets_others)
+        execute(appender, sql_begin, 0, NULL, on_begun);
+    else
+        start_transaction(appender);
 }
 
 /* --- for the owner ------------------------------------------------------------------------------
@@ -629,6 +681,7 @@ void audit_appender_free(struct audit_appender **appender)
     loop_task_cancel(&a->next_task);
     loop_timer_fini(&a->timer);
     append_batch_clear(&a->batch);
+    append_batch_clear(&a->committed);
     free_queue(&a->allowed);
     free_queue(&a->denied);
     append_params_fini(&a->params);
@@ -671,10 +724,8 @@ void audit_appender_forget(struct audit_appender *appender, void *worker)
 {
     forget_in(&appender->allowed, worker);
     forget_in(&appender->denied, worker);
-    for (size_t i = 0; i < appender->batch.count; i++) {
-        if (appender->batch.items[i]->worker == worker)
-            appender->batch.items[i]->worker = NULL;
-    }
+    append_batch_forget(&appender->batch, worker);
+    append_batch_forget(&appender->committed, worker);
 }
 
 bool audit_appender_writable(const struct audit_appender *appender, const char **reason_r)
@@ -686,7 +737,7 @@ bool audit_appender_writable(const struct audit_appender *appender, const char *
 
 bool audit_appender_idle(const struct audit_appender *appender)
 {
-    return appender->queued == 0 && appender->batch.count == 0;
+    return appender->queued == 0 && appender->batch.count == 0 && appender->committed.count == 0;
 }
 
 struct slice audit_appender_checkpoint(const struct audit_appender *appender)

@@ -14,10 +14,14 @@
 #include "base/ids.h"
 #include "base/mem.h"
 
-enum { FILE_BYTES_MAX = NOTE_BYTES_MAX + 4096 };
+enum {
+    SLOT_BYTES = NOTE_BYTES_MAX + 4096,
+    SLOTS = 2,
+    FILE_BYTES = SLOTS * SLOT_BYTES,
+};
 
-static const char first_line[] =
-    "sluice audit head 1\n"; /* then base64 frontier, blank line, note */
+/* A slot: this line, base64 frontier, a blank line, the note, NUL. */
+static const char first_line[] = "sluice audit head 1\n";
 
 static int unusable(struct err *err, const char *path, const char *what)
 {
@@ -28,21 +32,24 @@ static int unusable(struct err *err, const char *path, const char *what)
     return err_detail(err, "%s: %s", path, what);
 }
 
+/* 1: read, 0: there is none. */
 static int read_all(const char *path, struct buf *out, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : unusable(err, path, strerror(errno));
-    (void)buf_reserve(out, FILE_BYTES_MAX);
+    (void)buf_reserve(out, FILE_BYTES + 1);
     ssize_t len;
     do {
-        len = read(fd, out->data + out->len, FILE_BYTES_MAX - out->len);
+        len = read(fd, out->data + out->len, FILE_BYTES + 1 - out->len);
         if (len > 0)
             out->len += (size_t)len;
     } while (len > 0 || (len < 0 && errno == EINTR));
     int cause = errno;
     (void)close(fd);
-    return len < 0 ? unusable(err, path, strerror(cause)) : 1;
+    if (len < 0)
+        return unusable(err, path, strerror(cause));
+    return out->len == FILE_BYTES ? 1 : unusable(err, path, "wrong size");
 }
 
 static int parse_frontier(const char *text, size_t len, struct merkle_frontier *frontier_r)
@@ -54,18 +61,18 @@ static int parse_frontier(const char *text, size_t len, struct merkle_frontier *
     return written < 0 ? -1 : merkle_frontier_parse(bytes, (size_t)written, frontier_r);
 }
 
-static int parse(const struct buf *file, const char *path, const char *origin,
-                 struct merkle_frontier *frontier_r, struct err *err)
+static int parse_slot(const char *text, const char *path, const char *origin,
+                      struct merkle_frontier *frontier_r, struct err *err)
 {
     enum { FIRST = sizeof first_line - 1 };
-    const char *text = (const char *)file->data;
-    const char *end = file->len > FIRST ? memchr(text + FIRST, '\n', file->len - FIRST) : NULL;
-    if (end == NULL || memcmp(text, first_line, FIRST) != 0 || end + 2 > text + file->len ||
-        end[1] != '\n')
+    size_t len = strnlen(text, SLOT_BYTES);
+    const char *end = len > FIRST ? memchr(text + FIRST, '\n', len - FIRST) : NULL;
+    if (len == SLOT_BYTES || end == NULL || memcmp(text, first_line, FIRST) != 0 ||
+        end + 2 > text + len || end[1] != '\n')
         return unusable(err, path, "not a state file");
     if (parse_frontier(text + FIRST, (size_t)(end - text) - FIRST, frontier_r) != 0)
         return unusable(err, path, "bad frontier");
-    struct slice note = slice_of(end + 2, file->len - (size_t)(end + 2 - text));
+    struct slice note = slice_of(end + 2, len - (size_t)(end + 2 - text));
     struct slice body, signatures;
     struct checkpoint checkpoint;
     uint8_t root[MERKLE_HASH_BYTES];
@@ -81,43 +88,86 @@ static int parse(const struct buf *file, const char *path, const char *origin,
     return 1;
 }
 
+/* The newer of the slots that can be used; its number in `slot_r`. -1 with the first slot's trouble. */
+static int newest_slot(const struct buf *file, const char *path, const char *origin,
+                       struct merkle_frontier *frontier_r, int *slot_r, struct err *err)
+{
+    struct merkle_frontier found;
+    *slot_r = -1;
+    for (int i = SLOTS - 1; i >= 0; i--) {
+        const char *text = (const char *)file->data + (size_t)i * SLOT_BYTES;
+        if (parse_slot(text, path, origin, &found, err) != 1)
+            continue;
+        if (*slot_r < 0 || found.size > frontier_r->size) {
+            *frontier_r = found;
+            *slot_r = i;
+        }
+    }
+    return *slot_r < 0 ? -1 : 1;
+}
+
 int head_file_load(const char *path, const char *origin, struct merkle_frontier *frontier_r,
                    struct err *err)
 {
     struct buf file;
-    buf_init(&file, FILE_BYTES_MAX);
+    int slot;
+    buf_init(&file, FILE_BYTES + 1);
     int result = read_all(path, &file, err);
     if (result == 1)
-        result = parse(&file, path, origin, frontier_r, err);
+        result = newest_slot(&file, path, origin, frontier_r, &slot, err);
     buf_fini(&file);
     return result;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len)
+static int write_at(int fd, const uint8_t *data, size_t len, off_t at)
 {
     while (len > 0) {
-        ssize_t written = write(fd, data, len);
+        ssize_t written = pwrite(fd, data, len, at);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
             return -1;
         data += written;
         len -= (size_t)written;
+        at += written;
     }
     return 0;
 }
 
-static int replace(const char *path, const char *temporary, const struct buf *file)
+/* The whole file with its first slot filled: space is taken here, so that a full disk shows now. */
+static int create(const char *path, const struct buf *slot, int folder)
 {
+    char *temporary = mem_format("%s.new", path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int result = fd >= 0 ? 0 : -1;
+    if (result == 0) {
+        errno = posix_fallocate(fd, 0, FILE_BYTES);
+        result = errno == 0 ? write_at(fd, slot->data, slot->len, 0) : -1;
+        if (result == 0)
+            result = fsync(fd);
+        if (close(fd) != 0)
+            result = -1;
+    }
+    if (result == 0)
+        result = rename(temporary, path);
+    if (result == 0)
+        result = fsync(folder);
+    free(temporary);
+    return result;
+}
+
+/* The space is there and the size stays: one flush, and no entry in the file system's journal. */
+static int overwrite(const char *path, const struct buf *slot, int number)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    int result = write_all(fd, file->data, file->len);
+    int result = write_at(fd, slot->data, slot->len, (off_t)number * SLOT_BYTES);
     if (result == 0)
-        result = fsync(fd);
+        result = fdatasync(fd);
     if (close(fd) != 0)
         result = -1;
-    return result == 0 ? rename(temporary, path) : -1;
+    return result;
 }
 
 /* While a new generation takes over, two auditors of one gateway share the file: a lock on its
@@ -134,17 +184,7 @@ static int lock_folder(const char *path)
     return fd;
 }
 
-static bool holds_newer(const char *path, uint64_t size, struct slice note)
-{
-    struct slice text, signatures;
-    struct checkpoint ours;
-    struct merkle_frontier stored;
-    return note_split(note, &text, &signatures, NULL) == 0 &&
-           checkpoint_parse(text, &ours, NULL) == 0 &&
-           head_file_load(path, ours.origin, &stored, NULL) == 1 && stored.size > size;
-}
-
-static void write_file(const struct merkle_frontier *frontier, struct slice note, struct buf *file)
+static void write_slot(const struct merkle_frontier *frontier, struct slice note, struct buf *file)
 {
     struct buf bytes;
     buf_init(&bytes, MERKLE_FRONTIER_BYTES_MAX);
@@ -154,25 +194,38 @@ static void write_file(const struct merkle_frontier *frontier, struct slice note
     file->len += base64_encode(bytes.data, bytes.len, (char *)file->data + file->len);
     (void)buf_append_str(file, "\n\n");
     (void)buf_append(file, note.data, note.len);
+    (void)buf_append_byte(file, '\0');
     buf_fini(&bytes);
+}
+
+static int store(const char *path, const struct merkle_frontier *frontier, struct slice note,
+                 int folder)
+{
+    struct slice text, signatures;
+    struct checkpoint ours;
+    struct merkle_frontier stored;
+    struct buf file, slot;
+    struct err err;
+    int number = -1;
+    buf_init(&file, FILE_BYTES + 1);
+    bool readable = note_split(note, &text, &signatures, &err) == 0 &&
+                    checkpoint_parse(text, &ours, &err) == 0 && read_all(path, &file, &err) == 1 &&
+                    newest_slot(&file, path, ours.origin, &stored, &number, &err) == 1;
+    buf_fini(&file);
+    if (readable && stored.size > frontier->size)
+        return 0;
+    buf_init(&slot, SLOT_BYTES);
+    write_slot(frontier, note, &slot);
+    int result = readable ? overwrite(path, &slot, 1 - number) : create(path, &slot, folder);
+    buf_fini(&slot);
+    return result;
 }
 
 int head_file_store(const char *path, const struct merkle_frontier *frontier, struct slice note,
                     struct err *err)
 {
     int folder = lock_folder(path);
-    int result = folder >= 0 ? 0 : -1;
-    if (result == 0 && !holds_newer(path, frontier->size, note)) {
-        struct buf file;
-        buf_init(&file, FILE_BYTES_MAX);
-        write_file(frontier, note, &file);
-        char *temporary = mem_format("%s.new", path);
-        result = replace(path, temporary, &file);
-        if (result == 0)
-            result = fsync(folder);
-        free(temporary);
-        buf_fini(&file);
-    }
+    int result = folder >= 0 ? store(path, frontier, note, folder) : -1;
     int cause = errno;
     if (folder >= 0)
         (void)close(folder);

@@ -1,8 +1,8 @@
 /* The auditor's memory of the last checkpoint signed, in a file of its own, so that a store that was
  *   rolled back or rewritten is noticed after a restart.
  * Ownership: everything is copied; the file belongs to the auditors of one gateway, who take turns.
- * Never calls back; blocks for two fsync calls when storing.
- * Limits: the file is small and replaced as a whole (write, fsync, rename, fsync of the folder).
+ * Never calls back; blocks for one fdatasync call when storing.
+ * Limits: two slots of fixed size take turns, so a torn write leaves the checkpoint before it.
  * Inside the room only. It is written after COMMIT and before anybody is answered, so it is never
  *   ahead of the store and never behind a receipt. */
 #ifndef SLUICE_AUDIT_HEAD_FILE_H

@@ -125,6 +125,11 @@ void db_lease_query(struct db_lease *lease, const struct db_sql *sql, int64_t de
  * inside BEGIN and COMMIT. */
 void db_lease_execute(struct db_lease *lease, const struct db_sql *sql, int64_t deadline_us,
                       db_done_fn done, void *arg);
+/* One statement as a transaction of its own: BEGIN, the statement and COMMIT are sent together, so that
+ * the whole takes one round trip. `done` gets the statement's rows once COMMIT has succeeded, the
+ * statement's own error if it failed, or what became of the COMMIT, judged as above. */
+void db_lease_transact(struct db_lease *lease, const struct db_sql *sql, int64_t deadline_us,
+                       db_done_fn done, void *arg);
 /* Back-pressure: a paused lease reads nothing from its socket; the server's backend waits.
  * At most one already received row is delivered after pausing: none. */
 void db_lease_pause(struct db_lease *lease);

@@ -18,6 +18,16 @@ enum lease_state {
 struct lease_statement {
     struct statement base;
     struct db_lease *lease; /* NULL: nobody waits, rows are discarded */
+    /* Of a COMMIT sent together with what it commits: that one's answer. */
+    PGresult *body_rows;
+    struct err *body_err;
+};
+
+/* What stands between a BEGIN and a COMMIT that are sent with it. */
+struct body_statement {
+    struct statement base;
+    struct lease_statement *commit; /* ends later, so it is there */
+    bool orphan;                    /* the COMMIT could not be sent: nobody reads the answer */
 };
 
 struct db_lease {
@@ -172,16 +182,36 @@ static void on_done(struct statement *statement, const PGresult *rows, const str
     struct lease_statement *mine = (struct lease_statement *)statement;
     struct db_lease *lease = mine->lease;
     struct conn *conn = statement->conn;
+    if (mine->body_rows != NULL && err == NULL)
+        rows = mine->body_rows;
+    if (mine->body_err != NULL && (err == NULL || err->code != ERR_WRITE_UNCERTAIN))
+        err = mine->body_err; /* says more than that the transaction was rolled back */
     loop_free_later(conn->source->loop, mine);
     if (conn->timeout_in_transaction && conn->pg != NULL &&
         PQtransactionStatus(conn->pg) == PQTRANS_IDLE) {
         conn->timeout_in_transaction = false; /* a rollback would have taken the setting back */
         conn->timeout_ms = -1;
     }
+    PGresult *body_rows = mine->body_rows;
+    struct err *body_err = mine->body_err;
     if (lease != NULL)
-        end_running(lease, rows, err);
+        end_running(lease, err == NULL ? rows : NULL, err);
     else
         clean_step(conn);
+    PQclear(body_rows);
+    free(body_err);
+}
+
+static void on_body(struct statement *statement, const PGresult *rows, const struct err *err)
+{
+    struct body_statement *body = (struct body_statement *)statement;
+    if (body->orphan)
+        free(body->commit);
+    else if (err != NULL)
+        body->commit->body_err = mem_dup(err, sizeof *err);
+    else
+        body->commit->body_rows = PQcopyResult(rows, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);
+    loop_free_later(statement->conn->source->loop, body);
 }
 
 static void set_late(struct err *err, enum write_kind write)
@@ -279,32 +309,33 @@ static void set_timeout(struct conn *conn, int64_t wait_ms)
     conn->timeout_in_transaction = transaction == PQTRANS_INTRANS;
 }
 
-/* 0, or -1 with lease->err set. */
-static int send_statement(struct db_lease *lease, const struct db_sql *sql, int64_t wait_us)
+/* 0 when a statement may be sent now, or -1 with lease->err set. */
+static int may_send(struct db_lease *lease, int64_t wait_us)
 {
-    struct conn *conn = lease->conn;
     if (lease->unusable)
         return -1;
     if (wait_us <= 0) {
         set_late(&lease->err, WRITE_NONE); /* nothing has been sent */
         return -1;
     }
-    if (!conn_usable(conn)) {
+    if (!conn_usable(lease->conn)) {
         (void)err_set_unavailable(&lease->err);
         return err_detail(&lease->err, "the connection is closing");
     }
-    PGTransactionStatusType transaction = PQtransactionStatus(conn->pg);
     int64_t wait_ms = (wait_us + 999) / 1000;
-    set_timeout(conn, wait_ms < INT_MAX ? wait_ms : INT_MAX);
+    set_timeout(lease->conn, wait_ms < INT_MAX ? wait_ms : INT_MAX);
+    lease->conn->paused = false;
+    return 0;
+}
+
+/* 0, or -1 with lease->err set. */
+static int send_statement(struct db_lease *lease, const struct db_sql *sql, enum write_kind write)
+{
     struct lease_statement *mine = mem_zero(sizeof *mine);
     statement_init(&mine->base, lease->row != NULL ? on_row : NULL, on_done);
-    mine->base.write =
-        sql_write_kind(sql->text, transaction == PQTRANS_INTRANS || transaction == PQTRANS_INERROR);
-    if (mine->base.write == WRITE_AUTOCOMMIT && lease->source->options.read_only)
-        mine->base.write = WRITE_NONE;
+    mine->base.write = write;
     mine->lease = lease;
-    conn->paused = false;
-    if (conn_send(conn, &mine->base, sql, lease->row == NULL, &lease->err) != 0) {
+    if (conn_send(lease->conn, &mine->base, sql, lease->row == NULL, &lease->err) != 0) {
         free(mine);
         return -1;
     }
@@ -312,8 +343,42 @@ static int send_statement(struct db_lease *lease, const struct db_sql *sql, int6
     return 0;
 }
 
-static void run(struct db_lease *lease, const struct db_sql *sql, int64_t deadline_us,
-                db_row_fn row, db_done_fn done, void *arg)
+static enum write_kind write_kind(const struct db_lease *lease, const struct db_sql *sql)
+{
+    PGTransactionStatusType transaction = PQtransactionStatus(lease->conn->pg);
+    enum write_kind write =
+        sql_write_kind(sql->text, transaction == PQTRANS_INTRANS || transaction == PQTRANS_INERROR);
+    return write == WRITE_AUTOCOMMIT && lease->source->options.read_only ? WRITE_NONE : write;
+}
+
+/* A half-sent transaction ends with its connection: send_failed sees to that. */
+static int send_transaction(struct db_lease *lease, const struct db_sql *sql)
+{
+    struct conn *conn = lease->conn;
+    struct lease_statement *commit = mem_zero(sizeof *commit);
+    struct body_statement *body = mem_zero(sizeof *body);
+    statement_init(&body->base, NULL, on_body);
+    statement_init(&commit->base, NULL, on_done);
+    commit->base.write = WRITE_COMMIT;
+    body->commit = commit;
+    conn_send_quiet(conn, &(struct db_sql){ .text = "BEGIN" });
+    if (conn_send(conn, &body->base, sql, true, &lease->err) != 0) {
+        free(body);
+        free(commit);
+        return -1;
+    }
+    if (conn_send(conn, &commit->base, &(struct db_sql){ .text = "COMMIT" }, true, &lease->err) !=
+        0) {
+        body->orphan = true;
+        return -1;
+    }
+    commit->lease = lease;
+    lease->running = commit;
+    return 0;
+}
+
+static void run(struct db_lease *lease, const struct db_sql *sql, bool transact,
+                int64_t deadline_us, db_row_fn row, db_done_fn done, void *arg)
 {
     assert(lease->state == LEASE_HELD && done != NULL);
     lease->state = LEASE_RUNNING;
@@ -321,7 +386,11 @@ static void run(struct db_lease *lease, const struct db_sql *sql, int64_t deadli
     lease->done = done;
     lease->arg = arg;
     int64_t wait_us = deadline_us - loop_now_us(lease->source->loop);
-    if (send_statement(lease, sql, wait_us) == 0)
+    int sent = may_send(lease, wait_us);
+    if (sent == 0)
+        sent = transact ? send_transaction(lease, sql)
+                        : send_statement(lease, sql, write_kind(lease, sql));
+    if (sent == 0)
         loop_timer_start_us(&lease->deadline, wait_us);
     else
         loop_task_post(lease->source->loop, &lease->task);
@@ -360,13 +429,19 @@ void db_lease_query(struct db_lease *lease, const struct db_sql *sql, int64_t de
                     db_row_fn row, db_done_fn done, void *arg)
 {
     assert(row != NULL);
-    run(lease, sql, deadline_us, row, done, arg);
+    run(lease, sql, false, deadline_us, row, done, arg);
 }
 
 void db_lease_execute(struct db_lease *lease, const struct db_sql *sql, int64_t deadline_us,
                       db_done_fn done, void *arg)
 {
-    run(lease, sql, deadline_us, NULL, done, arg);
+    run(lease, sql, false, deadline_us, NULL, done, arg);
+}
+
+void db_lease_transact(struct db_lease *lease, const struct db_sql *sql, int64_t deadline_us,
+                       db_done_fn done, void *arg)
+{
+    run(lease, sql, true, deadline_us, NULL, done, arg);
 }
 
 void db_lease_pause(struct db_lease *lease)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 
 #include "audit/append_batch.h"
 #include "audit/append_params.h"
@@ -277,6 +278,35 @@ static void head_file_damage(void **state)
     buf_fini(&note);
 }
 
+/* A write that power loss tore leaves the checkpoint before it. */
+static void head_file_survives_a_torn_write(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/sluice-head-XXXXXX", path[64];
+    struct merkle_frontier tree, again;
+    struct err err = ERR_INIT;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/head", dir);
+    for (uint64_t size = 5; size <= 8; size++) {
+        struct buf note;
+        tree_of(&tree, size);
+        note_of(&tree, &note);
+        assert_int_equal(head_file_store(path, &tree, buf_slice(&note), &err), 0);
+        buf_fini(&note);
+    }
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    int fd = open(path, O_WRONLY); /* 5 and 7 stand in the first half, 6 and 8 in the second */
+    assert_int_equal(pwrite(fd, "torn", 4, info.st_size / 2 + 40), 4);
+    assert_int_equal(head_file_load(path, "log", &again, &err), 1);
+    assert_int_equal(again.size, 7);
+    assert_int_equal(pwrite(fd, "torn", 4, 40), 4);
+    assert_int_equal(head_file_load(path, "log", &again, &err), -1);
+    (void)close(fd);
+    (void)unlink(path);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* Two auditors of one gateway take turns while a reload goes on: the newer checkpoint stays. */
 static void head_file_keeps_the_newer_checkpoint(void **state)
 {
@@ -311,6 +341,7 @@ int main(void)
         cmocka_unit_test(texts_are_quoted),
         cmocka_unit_test(head_file_round_trip),
         cmocka_unit_test(head_file_damage),
+        cmocka_unit_test(head_file_survives_a_torn_write),
         cmocka_unit_test(head_file_keeps_the_newer_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

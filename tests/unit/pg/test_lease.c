@@ -488,6 +488,42 @@ static void test_autocommit_is_judged_at_sync(void **state)
     db_lease_release(&lease);
 }
 
+static struct answer transact(struct db_lease *lease, const char *text)
+{
+    struct answer answer = { 0 };
+    db_lease_transact(lease, &(struct db_sql){ .text = text }, in_ms(10000), take_answer, &answer);
+    run_until(loop, answered, &answer);
+    return answer;
+}
+
+static void test_a_transaction_in_one_go(void **state)
+{
+    (void)state;
+    struct db_lease *lease = get_lease(loop, source);
+    struct answer good = transact(lease, "INSERT INTO a.late VALUES (7) RETURNING 41 + 1");
+    assert_int_equal(good.code, ERR_OK);
+    assert_int_equal(good.first, 42);
+    /* the statement's own error, and one that shows only at COMMIT */
+    assert_int_equal(transact(lease, "SELECT 1 / 0").code, ERR_INVALID_ARGUMENT);
+    assert_int_equal(transact(lease, "INSERT INTO a.late VALUES (8), (8)").code,
+                     ERR_ALREADY_EXISTS);
+    assert_int_equal(transact(lease, "SELECT 3").first, 3);
+    struct answer count = execute(loop, lease, "SELECT count(*) FROM a.late");
+    assert_int_equal(count.first, 1);
+    db_lease_release(&lease);
+    /* given up under way: the connection is cleaned and the next lease finds it fit */
+    lease = get_lease(loop, source);
+    struct answer never_told = { 0 };
+    db_lease_transact(lease, &(struct db_sql){ .text = "SELECT pg_sleep(20)" }, in_ms(10000),
+                      take_answer, &never_told);
+    run_for(loop, 50);
+    db_lease_release(&lease);
+    lease = get_lease(loop, source);
+    assert_int_equal(transact(lease, "SELECT 5").first, 5);
+    assert_int_equal(never_told.fired, 0);
+    db_lease_release(&lease);
+}
+
 static void test_copy_is_refused(void **state)
 {
     (void)state;
@@ -573,6 +609,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_release_inside_callbacks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_autocommit_is_judged_at_sync, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_transaction_in_one_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_copy_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_listen, set_up, tear_down),
     };
