@@ -4,43 +4,35 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "conf/yaml.h"
 #include "schema/normaliser_internal.h"
-
-struct csv {
-    const char *file;
-    const char *text;
-    size_t len;
-    size_t at;
-    int line;
-};
-
-struct csv_field {
-    char text[CODE_TABLE_TEXT_BYTES_MAX];
-    bool last; /* of its record */
-};
-
-static int read_field(struct csv *csv, struct csv_field *field_r, struct err *err);
 
 struct code_table *code_table_new(struct arena *arena, const char *name)
 {
     struct code_table *table = arena_alloc(arena, sizeof *table);
     table->name = arena_strdup(arena, name);
     strmap_init(&table->by_native);
+    strmap_init(&table->by_canonical);
     return table;
 }
 
 void code_table_fini(struct code_table *table)
 {
     strmap_fini(&table->by_native);
+    strmap_fini(&table->by_canonical);
 }
 
-bool code_table_add(struct arena *arena, struct code_table *table, const char *native,
-                    const char *canonical)
+/* Maps hold row numbers, because rows move while the table grows. */
+static size_t row_number(const struct strmap *map, const char *text, size_t len)
+{
+    return (size_t)(uintptr_t)strmap_get_n(map, text, len);
+}
+
+struct code_row *code_table_add(struct arena *arena, struct code_table *table, const char *native,
+                                const char *canonical)
 {
     if (strmap_get(&table->by_native, native) != NULL)
-        return false;
+        return NULL;
     if (table->row_count == table->row_cap) {
         size_t cap = table->row_cap == 0 ? 32 : table->row_cap * 2;
         struct code_row *rows = arena_array(arena, cap, sizeof *rows);
@@ -50,15 +42,34 @@ bool code_table_add(struct arena *arena, struct code_table *table, const char *n
         table->row_cap = cap;
     }
     struct code_row *row = &table->rows[table->row_count++];
-    row->native = arena_strdup(arena, native);
-    row->canonical = arena_strdup(arena, canonical);
-    strmap_set(&table->by_native, row->native, (void *)(uintptr_t)row->canonical);
-    return true;
+    *row = (struct code_row){
+        .native = arena_strdup(arena, native),
+        .canonical = arena_strdup(arena, canonical),
+        .valid_from = CODE_DAY_FIRST,
+        .valid_until = CODE_DAY_LAST,
+    };
+    strmap_set(&table->by_native, row->native, (void *)(uintptr_t)table->row_count);
+    return row;
 }
 
-const char *code_table_canonical(const struct code_table *table, const char *native, size_t len)
+/* From the last row to the first, so that each list begins with the first; then a preferred row
+ * moves to the front. */
+void code_table_seal(struct code_table *table)
 {
-    return strmap_get_n(&table->by_native, native, len);
+    for (size_t i = table->row_count; i > 0; i--) {
+        struct code_row *row = &table->rows[i - 1];
+        size_t first = row_number(&table->by_canonical, row->canonical, strlen(row->canonical));
+        bool keep = first > 0 && table->rows[first - 1].preferred && !row->preferred;
+        if (keep) {
+            row->next = table->rows[first - 1].next;
+            table->rows[first - 1].next = (uint32_t)i;
+        } else {
+            row->next = (uint32_t)first;
+            strmap_set(&table->by_canonical, row->canonical, (void *)(uintptr_t)i);
+        }
+        table->versioned = table->versioned || row->valid_from != CODE_DAY_FIRST ||
+                           row->valid_until != CODE_DAY_LAST;
+    }
 }
 
 bool code_table_has(const struct code_table *table, const char *native, size_t len)
@@ -66,12 +77,91 @@ bool code_table_has(const struct code_table *table, const char *native, size_t l
     return strmap_get_n(&table->by_native, native, len) != NULL;
 }
 
-void code_table_natives(const struct code_table *table, const char *canonical,
-                        struct text_list *natives)
+static enum code_state resolve_row(const struct code_table *table, const struct code_view *view,
+                                   const struct code_row *row, const char **canonical_r)
 {
-    for (size_t i = 0; i < table->row_count; i++)
-        if (strcmp(table->rows[i].canonical, canonical) == 0)
+    enum code_state found = CODE_STATE_FOUND;
+    /* Circles were refused when the table was read. */
+    while (view->as_of > row->valid_until) {
+        if (row->split)
+            return view->successors ? CODE_STATE_SPLIT : CODE_STATE_RETIRED;
+        if (!view->successors || row->successor == 0)
+            return CODE_STATE_RETIRED;
+        row = &table->rows[row->successor - 1];
+        found = CODE_STATE_MAPPED;
+    }
+    if (view->as_of < row->valid_from)
+        return CODE_STATE_EARLY;
+    *canonical_r = row->canonical;
+    return found;
+}
+
+enum code_state code_table_resolve(const struct code_table *table, const struct code_view *view,
+                                   const char *native, size_t len, const char **canonical_r)
+{
+    size_t number = row_number(&table->by_native, native, len);
+    if (number > 0)
+        return resolve_row(table, view, &table->rows[number - 1], canonical_r);
+    *canonical_r = native;
+    return view->others_keep ? CODE_STATE_FOUND : CODE_STATE_UNKNOWN;
+}
+
+void code_table_natives(const struct code_table *table, const struct code_view *view,
+                        const char *canonical, struct text_list *natives)
+{
+    size_t len = strlen(canonical);
+    if (view->others_keep && !code_table_has(table, canonical, len))
+        text_list_add(natives, canonical);
+    if (!table->versioned) {
+        for (size_t at = row_number(&table->by_canonical, canonical, len); at > 0;
+             at = table->rows[at - 1].next)
+            text_list_add(natives, table->rows[at - 1].native);
+        return;
+    }
+    for (size_t i = 0; i < table->row_count; i++) {
+        const char *becomes = NULL;
+        enum code_state state = resolve_row(table, view, &table->rows[i], &becomes);
+        if ((state == CODE_STATE_FOUND || state == CODE_STATE_MAPPED) &&
+            strcmp(becomes, canonical) == 0)
             text_list_add(natives, table->rows[i].native);
+    }
+}
+
+const char *code_table_native(const struct code_table *table, const struct code_view *view,
+                              const char *canonical, size_t len)
+{
+    for (size_t at = row_number(&table->by_canonical, canonical, len); at > 0;
+         at = table->rows[at - 1].next) {
+        const char *becomes = NULL;
+        if (resolve_row(table, view, &table->rows[at - 1], &becomes) == CODE_STATE_FOUND)
+            return table->rows[at - 1].native;
+    }
+    return view->others_keep && !code_table_has(table, canonical, len) ? canonical : NULL;
+}
+
+bool code_table_one_to_one(const struct code_table *table)
+{
+    return !table->versioned && table->by_canonical.count == table->row_count;
+}
+
+bool code_table_day(const char *text, bool end, int32_t *day_r)
+{
+    size_t len = strlen(text);
+    bool dashed = len == 10 && text[4] == '-' && text[7] == '-';
+    if (!(len == 4 || dashed) || !normaliser_all_digits(text, 4) ||
+        (dashed && (!normaliser_all_digits(text + 5, 2) || !normaliser_all_digits(text + 8, 2))))
+        return false;
+    int year = 0, month = end ? 12 : 1, day = end ? 31 : 1;
+    for (size_t i = 0; i < 4; i++)
+        year = year * 10 + (text[i] - '0');
+    if (dashed) {
+        month = (text[5] - '0') * 10 + (text[6] - '0');
+        day = (text[8] - '0') * 10 + (text[9] - '0');
+    }
+    if (!normaliser_real_date(year, month, day))
+        return false;
+    *day_r = (int32_t)normaliser_days_of(year, month, day);
+    return true;
 }
 
 const struct code_table *code_table_named(const struct normaliser_env *env,
@@ -93,123 +183,4 @@ const struct code_table *code_table_named(const struct normaliser_env *env,
                near != NULL ? near : "; put it into the folder codes as a .csv file",
                near != NULL ? "\"?" : "");
     return NULL;
-}
-
-/* --- CSV ---------------------------------------------------------------------------------------
- */
-
-static int csv_error(const struct csv *csv, struct err *err, const char *sentence)
-{
-    return err_set(err, ERR_INVALID_ARGUMENT, "CODE_TABLE_INVALID", "%s:%d:1: %s", csv->file,
-                   csv->line, sentence);
-}
-
-static int read_header(struct csv *csv, struct csv_field *field, struct err *err)
-{
-    static const char *const wanted[] = { "native", "canonical" };
-    for (size_t i = 0; i < 2; i++) {
-        if (csv->at >= csv->len || read_field(csv, field, err) != 0 ||
-            strcmp(field->text, wanted[i]) != 0 || (i == 0 && field->last))
-            return csv_error(csv, err, "the first line must be native,canonical");
-    }
-    while (!field->last)
-        if (read_field(csv, field, err) != 0)
-            return -1;
-    return 0;
-}
-
-static int read_row(struct csv *csv, struct csv_field *field, struct arena *arena,
-                    struct code_table *table, struct err *err)
-{
-    int line = csv->line;
-    char native[CODE_TABLE_TEXT_BYTES_MAX];
-    if (read_field(csv, field, err) != 0)
-        return -1;
-    if (field->last && field->text[0] == '\0')
-        return 0; /* an empty line */
-    if (field->last) {
-        csv->line = line;
-        return csv_error(csv, err, "a row needs a native and a canonical code");
-    }
-    memcpy(native, field->text, strlen(field->text) + 1);
-    if (read_field(csv, field, err) != 0)
-        return -1;
-    if (!code_table_add(arena, table, native, field->text)) {
-        csv->line = line;
-        return csv_error(csv, err, "this native code is given twice; remove one");
-    }
-    while (!field->last)
-        if (read_field(csv, field, err) != 0)
-            return -1;
-    return 0;
-}
-
-struct code_table *code_table_parse(struct arena *arena, const char *file, const char *name,
-                                    const char *text, size_t len, struct err *err)
-{
-    struct csv csv = { .file = file, .text = text, .len = len, .line = 1 };
-    size_t bad = utf8_check(text, len);
-    if (bad < len || memchr(text, '\0', len) != NULL) {
-        for (size_t i = 0; i < bad; i++)
-            csv.line += text[i] == '\n';
-        csv_error(&csv, err, "the file is not UTF-8 text here; save it as UTF-8");
-        return NULL;
-    }
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-        csv.at = 3; /* spreadsheets write a byte order mark */
-    struct code_table *table = code_table_new(arena, name);
-    struct csv_field field;
-    int result = read_header(&csv, &field, err);
-    while (result == 0 && csv.at < csv.len) {
-        if (table->row_count == CODE_TABLE_ROWS_MAX)
-            result = csv_error(&csv, err, "the table has too many rows");
-        else
-            result = read_row(&csv, &field, arena, table, err);
-    }
-    if (result != 0) {
-        code_table_fini(table);
-        return NULL;
-    }
-    return table;
-}
-
-/* One field with its separator or line end. */
-static int read_field(struct csv *csv, struct csv_field *field_r, struct err *err)
-{
-    size_t len = 0;
-    bool quoted = csv->at < csv->len && csv->text[csv->at] == '"';
-    bool inside = quoted;
-    csv->at += quoted;
-    while (csv->at < csv->len) {
-        char c = csv->text[csv->at];
-        if (inside && c == '"') {
-            csv->at++;
-            if (csv->at < csv->len && csv->text[csv->at] == '"')
-                csv->at++; /* a doubled quote is one */
-            else {
-                inside = false;
-                continue;
-            }
-        } else if (!inside && (c == ',' || c == '\n' || c == '\r'))
-            break;
-        else if (quoted && !inside)
-            return csv_error(csv, err, "only a comma or the line's end may follow a quoted value");
-        else
-            csv->at++;
-        csv->line += c == '\n';
-        if (len + 1 == sizeof field_r->text)
-            return csv_error(csv, err, "a value is longer than 1023 bytes");
-        field_r->text[len++] = c;
-    }
-    if (inside)
-        return csv_error(csv, err, "a quoted value does not end");
-    field_r->text[len] = '\0';
-    field_r->last = csv->at >= csv->len || csv->text[csv->at] != ',';
-    if (csv->at < csv->len && csv->text[csv->at] == '\r')
-        csv->at++;
-    if (csv->at < csv->len && (csv->text[csv->at] == '\n' || !field_r->last)) {
-        csv->line += csv->text[csv->at] == '\n';
-        csv->at++;
-    }
-    return 0;
 }

@@ -84,38 +84,58 @@ int normaliser_step_read(const struct yaml_node *node, const struct normaliser_e
 /* --- the way back ------------------------------------------------------------------------------
  */
 
-static int write_first_form(const struct normaliser_step *step, struct buf *value)
+enum normaliser_loss normaliser_loss(const struct normaliser_step *step)
 {
-    struct arena arena;
-    arena_init(&arena);
-    struct text_list forms = { .arena = &arena };
-    const char *canonical = arena_strndup(&arena, (const char *)value->data, value->len);
-    int result = step->kind->reverse(step->config, canonical, &forms);
-    if (result == 0 && forms.count > 0) {
-        buf_reset(value);
-        result = buf_append_str(value, forms.items[0]);
-    } else {
-        result = -1;
+    const struct normaliser_kind *kind = step->kind;
+    return kind->loss_of != NULL ? kind->loss_of(step->config) : kind->loss;
+}
+
+const char *normaliser_loss_name(enum normaliser_loss loss)
+{
+    switch (loss) {
+    case LOSS_ONE_WAY:
+        return "one way";
+    case LOSS_SOME_VALUES:
+        return "some values";
+    case LOSS_NATIVE:
+        return "canonical";
+    case LOSS_NONE:
+        return "exact";
     }
-    arena_fini(&arena);
-    return result;
+    return "one way";
+}
+
+/* A native text that reads back as something else would change data without a word: so it is read
+ * back, always. A warning is no change. */
+static bool reads_back(const struct normaliser_step *step, const struct buf *native,
+                       const struct buf *canonical)
+{
+    struct buf again;
+    buf_init(&again, NORMALISER_VALUE_BYTES_MAX);
+    bool same = buf_append(&again, native->data, native->len) == 0 &&
+                normaliser_run(step, &again).verdict != NORMALISER_ERROR &&
+                again.len == canonical->len &&
+                (again.len == 0 || memcmp(again.data, canonical->data, again.len) == 0);
+    buf_fini(&again);
+    return same;
 }
 
 int normaliser_write(const struct normaliser_step *step, struct buf *value)
 {
-    const struct normaliser_kind *kind = step->kind;
-    if (kind->write != NULL)
-        return kind->write(step->config, value);
-    switch (kind->back) {
-    case BACK_IDENTITY:
-    case BACK_FOLD:
-        return 0;
-    case BACK_FINITE:
-        return write_first_form(step, value);
-    case BACK_NONE:
-        break;
+    if (normaliser_loss(step) == LOSS_ONE_WAY)
+        return -1;
+    struct buf canonical;
+    buf_init(&canonical, NORMALISER_VALUE_BYTES_MAX);
+    if (buf_append(&canonical, value->data, value->len) != 0)
+        return -1;
+    bool fine = (step->kind->write == NULL || step->kind->write(step->config, value) == 0) &&
+                reads_back(step, value, &canonical);
+    if (!fine) {
+        buf_reset(value);
+        (void)buf_append(value, canonical.data, canonical.len); /* fits: it stood there before */
     }
-    return -1;
+    buf_fini(&canonical);
+    return fine ? 0 : -1;
 }
 
 /* --- lists of texts ----------------------------------------------------------------------------

@@ -97,6 +97,7 @@ const struct normaliser_kind normaliser_cn_id = {
               "GB 11643 citizen number: 18 characters, 15-digit numbers are extended; checks date "
               "and check character" },
     .back = BACK_FINITE,
+    .loss = LOSS_NATIVE,
     .fold = &identifier_fold,
     .reverse = reverse_cn_id,
 };
@@ -160,6 +161,7 @@ const struct normaliser_kind normaliser_cn_org = {
     .base = { "cn_org", run_cn_org,
               "GB 11714 organisation code: 9 characters without hyphen, checked" },
     .back = BACK_FINITE,
+    .loss = LOSS_NATIVE,
     .fold = &org_fold,
     .reverse = reverse_cn_org,
 };
@@ -209,6 +211,7 @@ const struct normaliser_kind normaliser_cn_uscc = {
     .base = { "cn_uscc", run_cn_uscc,
               "GB 32100 unified social credit code: 18 characters, checked" },
     .back = BACK_FINITE,
+    .loss = LOSS_NATIVE,
     .fold = &identifier_fold,
     .reverse = reverse_cn_uscc,
 };
@@ -271,6 +274,7 @@ const struct normaliser_kind normaliser_cn_mobile = {
     .base = { "cn_mobile", run_cn_mobile,
               "mainland mobile number: 11 digits; +86, 0086, blanks, hyphens, brackets go" },
     .back = BACK_FINITE,
+    .loss = LOSS_NATIVE,
     .fold = &mobile_fold,
     .reverse = reverse_cn_mobile,
 };
@@ -334,5 +338,6 @@ const struct normaliser_kind normaliser_cn_division = {
     .base = { "cn_division", run_cn_division,
               "GB/T 2260 and statistical division code: structure, optional length and table" },
     .back = BACK_IDENTITY,
+    .loss = LOSS_NONE,
     .configure = configure_cn_division,
 };

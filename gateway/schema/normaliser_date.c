@@ -257,5 +257,6 @@ const struct normaliser_kind normaliser_cn_date = {
     .base = { "cn_date", run_cn_date,
               "a date in numeric or Chinese writing becomes YYYY-MM-DD (GB/T 7408.1)" },
     .back = BACK_NONE,
+    .loss = LOSS_NATIVE,
     .configure = configure_cn_date,
 };

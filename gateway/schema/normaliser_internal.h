@@ -52,6 +52,15 @@ enum normaliser_back {
     BACK_FINITE,   /* fold(input) is one of the forms that `reverse` lists */
 };
 
+/* What writing keeps: canonical -> native -> canonical, judged when a mapping is loaded. "Canonical
+ * value" means every value the step can produce. */
+enum normaliser_loss {
+    LOSS_ONE_WAY = 0, /* nothing can be written: normaliser_write always answers -1 */
+    LOSS_SOME_VALUES, /* what can be written reads back as itself; some values have no native text */
+    LOSS_NATIVE,      /* every value reads back as itself; the native text read once may differ */
+    LOSS_NONE,        /* the same, and the native text comes back as it was */
+};
+
 /* Where configurations come from while a bundle loads. */
 struct normaliser_env {
     struct arena *arena;
@@ -64,8 +73,11 @@ struct normaliser_kind {
     const struct normaliser_fold *fold;
     /* Appends every folded form that becomes `canonical`; -1 when it is no canonical value. */
     int (*reverse)(const void *config, const char *canonical, struct text_list *forms);
-    /* Native text of a canonical value, for writing: run(write(x)) = x for every canonical x that has
-     * one; -1 for a value that has none. NULL: see normaliser_write. */
+    /* Of every configuration, unless loss_of knows better. */
+    enum normaliser_loss loss;
+    enum normaliser_loss (*loss_of)(const void *config);
+    /* Native text of a canonical value; -1 for a value that has none. NULL: a canonical value is its
+     * own native text, unless the kind is LOSS_ONE_WAY. */
     int (*write)(const void *config, struct buf *value);
     /* NULL: takes no parameters. `params` NULL: named without parameters. */
     int (*configure)(const struct yaml_node *at, const struct yaml_node *params,
@@ -93,9 +105,14 @@ static inline struct normaliser_result normaliser_run(const struct normaliser_st
     return step->kind->base.run(step->config, value);
 }
 
-/* The way back of one step, from canonical to native text. Without a `write` of its own, identity and
- * folds write the value as it is, a finite set its first form; BACK_NONE has no way back. -1: this
- * value cannot be written. */
+/* What this step, with its parameters, keeps when it is written through. A chain keeps the least of
+ * its steps. */
+enum normaliser_loss normaliser_loss(const struct normaliser_step *step);
+const char *normaliser_loss_name(enum normaliser_loss loss); /* for reports: "one way" */
+
+/* Replaces a canonical value by its native text. 0 promises that running the step on the result gives
+ * the value again, for any input: it is tried before the answer. -1: this value cannot be written
+ * (it is not canonical, or has no native text), and `value` is as it was. */
 int normaliser_write(const struct normaliser_step *step, struct buf *value);
 
 /* Adds the stored forms an index look-up tries for what is in the list already. */

@@ -175,6 +175,37 @@ static struct normaliser_result run_cn_money(const void *config, struct buf *val
     return write_decimal(&number, value);
 }
 
+/* Divides by the power of ten again, which is always exact; zeros that only the power brought go. */
+static int unscale(struct buf *value, int power)
+{
+    char text[IDENTIFIER_BYTES_MAX];
+    if (normaliser_identifier(value, text) == IDENTIFIER_BYTES_MAX)
+        return -1;
+    struct decimal number;
+    const char *rest = read_decimal(text, &number);
+    if (rest == NULL || *rest != '\0')
+        return -1;
+    int scale = number.scale;
+    (void)rescale(&number, -power, SCALE_AS_IS);
+    while (scale == 0 && number.scale > 0 && number.digits[number.count - 1] == '0') {
+        number.count--;
+        number.scale--;
+    }
+    return write_decimal(&number, value).verdict == NORMALISER_ERROR ? -1 : 0;
+}
+
+static int write_number(const void *config, struct buf *value)
+{
+    const struct number_config *options = config;
+    return unscale(value, (int)options->power);
+}
+
+static int write_money(const void *config, struct buf *value)
+{
+    const struct number_config *options = config;
+    return options->minor ? unscale(value, 2) : 0;
+}
+
 static int configure_decimal(const struct yaml_node *at, const struct yaml_node *params,
                              const struct normaliser_env *env, void **config_r, struct err *err)
 {
@@ -226,6 +257,7 @@ static int configure_unit(const struct yaml_node *at, const struct yaml_node *pa
 const struct normaliser_kind normaliser_decimal = {
     .base = { "decimal", run_decimal, "an exact decimal number, optionally with a fixed scale" },
     .back = BACK_NONE,
+    .loss = LOSS_NATIVE,
     .configure = configure_decimal,
 };
 
@@ -233,6 +265,8 @@ const struct normaliser_kind normaliser_cn_money = {
     .base = { "cn_money", run_cn_money,
               "an amount with 元, 万元 or 亿元 becomes yuan with two decimals, or integer fen" },
     .back = BACK_NONE,
+    .loss = LOSS_NATIVE,
+    .write = write_money,
     .configure = configure_money,
 };
 
@@ -240,5 +274,7 @@ const struct normaliser_kind normaliser_cn_money = {
 const struct normaliser_kind normaliser_unit = {
     .base = { "unit", run_decimal, "multiplies an exact decimal number by a power of ten" },
     .back = BACK_NONE,
+    .loss = LOSS_NATIVE,
+    .write = write_number,
     .configure = configure_unit,
 };

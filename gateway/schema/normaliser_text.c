@@ -1,6 +1,4 @@
-/* Normalisers of plain text: blanks, width, case, Unicode form, legacy encoding. */
-#include <errno.h>
-#include <iconv.h>
+/* Normalisers of plain text: blanks, width, case, Unicode form. */
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -41,6 +39,7 @@ const struct normaliser_kind normaliser_trim = {
     .base = { "trim", run_trim,
               "removes blanks (Unicode White_Space, U+200B, U+FEFF) at both ends" },
     .back = BACK_FOLD,
+    .loss = LOSS_NATIVE,
     .fold = &trim_fold,
 };
 
@@ -83,6 +82,7 @@ const struct normaliser_kind normaliser_width_fold = {
     .base = { "width_fold", run_width_fold,
               "full-width ASCII (U+FF01 to FF5E) and U+3000 become ASCII; nothing else changes" },
     .back = BACK_FOLD,
+    .loss = LOSS_NATIVE,
     .fold = &width_fold,
 };
 
@@ -117,11 +117,13 @@ static const struct normaliser_fold lower_fold = { .from = TEXT_UPPER, .to = TEX
 const struct normaliser_kind normaliser_upper = {
     .base = { "upper", run_upper, "ASCII letters become upper case" },
     .back = BACK_FOLD,
+    .loss = LOSS_NATIVE,
     .fold = &upper_fold,
 };
 const struct normaliser_kind normaliser_lower = {
     .base = { "lower", run_lower, "ASCII letters become lower case" },
     .back = BACK_FOLD,
+    .loss = LOSS_NATIVE,
     .fold = &lower_fold,
 };
 
@@ -158,42 +160,5 @@ static struct normaliser_result run_nfc(const void *config, struct buf *value)
 const struct normaliser_kind normaliser_nfc = {
     .base = { "nfc", run_nfc, "Unicode normalisation form C (UAX #15)" },
     .back = BACK_NONE,
-};
-
-/* glibc's table maps the characters GB 18030-2022 moved out of the private use area to their
- * standard code points. iconv's descriptor is opened once for the life of the process. */
-static struct normaliser_result run_gb18030(const void *config, struct buf *value)
-{
-    (void)config;
-    static iconv_t converter;
-    static bool opened;
-    if (!opened) {
-        converter = iconv_open("UTF-8", "GB18030");
-        opened = true;
-    }
-    if (converter == (iconv_t)-1)
-        return NORMALISER_FAILS("GB18030_UNAVAILABLE");
-    size_t room = value->len * 3 + 1;
-    if (room > value->max)
-        return NORMALISER_FAILS("VALUE_TOO_LONG");
-    char *text = malloc(room);
-    if (text == NULL)
-        return NORMALISER_FAILS("VALUE_TOO_LONG");
-    char *in = (char *)value->data, *out = text;
-    size_t in_left = value->len, out_left = room;
-    (void)iconv(converter, NULL, NULL, NULL, NULL);
-    size_t status = value->len == 0 ? 0 : iconv(converter, &in, &in_left, &out, &out_left);
-    struct normaliser_result result;
-    if (status != 0 || in_left > 0 || !utf8_valid(text, room - out_left))
-        result = NORMALISER_FAILS("GB18030_INVALID");
-    else
-        result = normaliser_become(value, text, room - out_left);
-    free(text);
-    return result;
-}
-
-const struct normaliser_kind normaliser_gb18030 = {
-    .base = { "gb18030", run_gb18030, "GB 18030 bytes become UTF-8; first step of a bytea column" },
-    .back = BACK_NONE,
-    .takes_bytes = true,
+    .loss = LOSS_NATIVE,
 };

@@ -66,6 +66,7 @@ static int reverse_cn_sex(const void *config, const char *canonical, struct text
 const struct normaliser_kind normaliser_cn_sex = {
     .base = { "cn_sex", run_cn_sex, "GB/T 2261.1: 0 unknown, 1 male, 2 female, 9 not stated" },
     .back = BACK_FINITE,
+    .loss = LOSS_NATIVE,
     .fold = &word_fold,
     .reverse = reverse_cn_sex,
 };
@@ -111,6 +112,7 @@ static int reverse_cn_marital(const void *config, const char *canonical, struct 
 const struct normaliser_kind normaliser_cn_marital = {
     .base = { "cn_marital", run_cn_marital, "GB/T 2261.2 marital status: 10 to 90" },
     .back = BACK_FINITE,
+    .loss = LOSS_NATIVE,
     .fold = &word_fold,
     .reverse = reverse_cn_marital,
 };
@@ -200,6 +202,7 @@ const struct normaliser_kind normaliser_cn_ethnic = {
     .base = { "cn_ethnic", run_cn_ethnic,
               "GB/T 3304 ethnic group: two digits, from code, letters or name" },
     .back = BACK_FINITE,
+    .loss = LOSS_NATIVE,
     .fold = &word_fold,
     .reverse = reverse_cn_ethnic,
 };
@@ -231,6 +234,7 @@ const struct normaliser_kind normaliser_bool = {
     .base = { "bool", run_bool,
               "true or false from true/t/yes/y/1/是/有 and false/f/no/n/0/否/无" },
     .back = BACK_FINITE,
+    .loss = LOSS_NATIVE,
     .fold = &word_fold,
     .reverse = reverse_bool,
 };

@@ -1,77 +1,5 @@
 /* Normalisers: the vectors of the standards, verdicts, codes, idempotence, reversal. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/arena.h"
-#include "base/err.h"
-#include "base/strmap.h"
-#include "conf/yaml.h"
-#include "schema/code_table.h"
-#include "schema/normaliser.h"
-#include "schema/normaliser_internal.h"
-
-struct fixture {
-    struct arena arena;
-    struct strmap tables;
-    struct code_table *divisions;
-};
-
-static struct fixture fixture;
-
-static int set_up(void **state)
-{
-    (void)state;
-    static const char csv[] = "native,canonical\n110105,朝阳区\n110000,北京市\n";
-    struct err err = ERR_INIT;
-    arena_init(&fixture.arena);
-    strmap_init(&fixture.tables);
-    fixture.divisions =
-        code_table_parse(&fixture.arena, "d.csv", "divisions", csv, sizeof csv - 1, &err);
-    strmap_set(&fixture.tables, "divisions", fixture.divisions);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    code_table_fini(fixture.divisions);
-    strmap_fini(&fixture.tables);
-    arena_fini(&fixture.arena);
-    return 0;
-}
-
-/* A step from its YAML; dispose with drop_step. */
-static struct normaliser_step read_step(const char *text, struct err *err)
-{
-    struct normaliser_env env = { .arena = &fixture.arena, .code_tables = &fixture.tables };
-    struct normaliser_step step = { 0 };
-    struct yaml *yaml = yaml_parse("step.yaml", text, strlen(text), err);
-    assert_non_null(yaml);
-    if (normaliser_step_read(yaml_root(yaml), &env, &step, err) != 0)
-        step.kind = NULL;
-    yaml_free(&yaml);
-    return step;
-}
-
-static void drop_step(struct normaliser_step *step)
-{
-    if (step->kind->dispose != NULL)
-        step->kind->dispose(step->config);
-}
-
-struct vector {
-    const char *step;
-    const char *in;
-    const char *out;  /* NULL: an error */
-    const char *code; /* of the error or warning; NULL: none */
-};
+#include "normaliser_support.h"
 
 static const struct vector vectors[] = {
     { "trim", "  a b \t", "a b", NULL },
@@ -248,36 +176,6 @@ static const struct vector vectors[] = {
     { "regex: '[A-Z]{2}[0-9]+'", "AB12\n", NULL, "REGEX_MISMATCH" },
     { "regex: '(a+)+[bd]'", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", NULL, "REGEX_LIMIT" },
 };
-
-static void run_vector(size_t index, const struct vector *vector)
-{
-    struct err err = ERR_INIT;
-    struct normaliser_step step = read_step(vector->step, &err);
-    if (step.kind == NULL)
-        fail_msg("%s: %s", vector->step, err.text);
-    struct buf value;
-    buf_init(&value, NORMALISER_VALUE_BYTES_MAX);
-    buf_append_str(&value, vector->in);
-    struct normaliser_result result = normaliser_run(&step, &value);
-    const char *got = buf_cstr(&value);
-    const char *code = vector->code == NULL ? "" : vector->code;
-    if (vector->out == NULL) {
-        if (result.verdict != NORMALISER_ERROR || strcmp(result.code, code) != 0)
-            fail_msg("row %zu %s(%s): verdict %d %s %s", index, vector->step, vector->in,
-                     (int)result.verdict, result.code, got);
-    } else {
-        enum normaliser_verdict wanted = vector->code != NULL ? NORMALISER_WARN
-                                         : strcmp(vector->in, vector->out) == 0
-                                             ? NORMALISER_OK
-                                             : NORMALISER_CHANGED;
-        if (result.verdict != wanted || strcmp(result.code, code) != 0 ||
-            strcmp(got, vector->out) != 0)
-            fail_msg("row %zu %s(%s): verdict %d %s %s", index, vector->step, vector->in,
-                     (int)result.verdict, result.code, got);
-    }
-    buf_fini(&value);
-    drop_step(&step);
-}
 
 static void vectors_hold(void **state)
 {
@@ -506,43 +404,6 @@ static void days_and_dates_agree(void **state)
     }
 }
 
-static void code_tables_read_csv(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        const char *says; /* NULL: fine */
-    } table[] = {
-        { "native,canonical\n1,A\n\"2, or so\",\"B \"\"q\"\"\",note\r\n\n3,C", NULL },
-        { "\xef\xbb\xbfnative,canonical\n1,A\n", NULL },
-        { "native,canonical\n1,A\n1,B\n", "t.csv:3:1: this native code is given twice" },
-        { "code,name\n", "t.csv:1:1: the first line must be native,canonical" },
-        { "", "t.csv:1:1: the first line" },
-        { "native,canonical\nx\n", "t.csv:2:1: a row needs a native and a canonical code" },
-        { "native,canonical\n\"x,1\n", "a quoted value does not end" },
-        { "native,canonical\n\"x\"y,1\n", "only a comma or the line's end" },
-        { "native,canonical\nx,\xff\n", "t.csv:2:1: the file is not UTF-8" },
-    };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        struct err err = ERR_INIT;
-        struct code_table *codes = code_table_parse(&fixture.arena, "t.csv", "t", table[i].text,
-                                                    strlen(table[i].text), &err);
-        if (table[i].says == NULL) {
-            assert_non_null(codes);
-            assert_string_equal(code_table_canonical(codes, "1", 1), "A");
-            if (i == 0) {
-                assert_int_equal(codes->row_count, 3);
-                assert_string_equal(code_table_canonical(codes, "2, or so", 8), "B \"q\"");
-            }
-            code_table_fini(codes);
-        } else {
-            assert_null(codes);
-            if (strstr(err.text, table[i].says) == NULL)
-                fail_msg("row %zu: %s", i, err.text);
-        }
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -557,7 +418,6 @@ int main(void)
         cmocka_unit_test(names_are_found),
         cmocka_unit_test(long_values_are_refused),
         cmocka_unit_test(days_and_dates_agree),
-        cmocka_unit_test(code_tables_read_csv),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
