@@ -1,142 +1,42 @@
-/* Exact decimal numbers: plain, money with Chinese units, powers of ten. Never through double. */
+/* Exact decimal numbers, and money with Chinese units. Never through double. */
 #include <string.h>
 
 #include "base/err.h"
 #include "conf/yaml.h"
-#include "schema/normaliser_internal.h"
-
-enum {
-    DIGITS_MAX = 64, /* PostgreSQL money and statistics stay far below */
-    SCALE_MAX = 30,
-    POWER_MAX = 18,
-    SCALE_AS_IS = -1,
-};
-
-struct decimal {
-    bool negative;
-    char digits[DIGITS_MAX + 2 * SCALE_MAX];
-    int count;
-    int scale; /* of these, behind the point */
-};
+#include "schema/normaliser_decimal.h"
 
 struct number_config {
-    int64_t scale; /* SCALE_AS_IS: as delivered */
-    int64_t power; /* multiply by ten to this */
-    bool minor;    /* money: integer fen */
+    int scale;
+    int power; /* minor units: multiply by ten to this */
+    enum rounding rounding;
 };
-
-/* Thousands separators must stand where they belong: 1,234,567 but not 1,23. */
-static const char *read_whole(const char *text, struct decimal *number, bool *grouped_r)
-{
-    int group = 0;
-    bool grouped = false, any = false;
-    for (;; text++) {
-        if (*text >= '0' && *text <= '9') {
-            if (number->count == DIGITS_MAX || (grouped && group == 3))
-                return NULL;
-            number->digits[number->count++] = *text;
-            group++;
-            any = true;
-        } else if (*text == ',') {
-            if (!any || (grouped ? group != 3 : group > 3))
-                return NULL;
-            grouped = true;
-            group = 0;
-        } else {
-            break;
-        }
-    }
-    *grouped_r = any;
-    return grouped && group != 3 ? NULL : text;
-}
-
-/* Answers what stands behind the number, or NULL when there is none. */
-static const char *read_decimal(const char *text, struct decimal *number)
-{
-    *number = (struct decimal){ 0 };
-    bool any = false;
-    if (*text == '-' || *text == '+')
-        number->negative = *text++ == '-';
-    text = read_whole(text, number, &any);
-    if (text == NULL)
-        return NULL;
-    if (*text != '.')
-        return any ? text : NULL;
-    text++;
-    if (*text < '0' || *text > '9')
-        return NULL;
-    for (; *text >= '0' && *text <= '9'; text++) {
-        if (number->count == DIGITS_MAX || number->scale == SCALE_MAX)
-            return NULL;
-        number->digits[number->count++] = *text;
-        number->scale++;
-    }
-    return text;
-}
-
-/* Multiplies by ten to `power`, then brings the scale to `scale`; false when digits would be lost.
- */
-static bool rescale(struct decimal *number, int power, int scale)
-{
-    number->scale -= power;
-    while (number->scale < 0) {
-        number->digits[number->count++] = '0';
-        number->scale++;
-    }
-    if (scale == SCALE_AS_IS)
-        return true;
-    while (number->scale < scale) {
-        number->digits[number->count++] = '0';
-        number->scale++;
-    }
-    while (number->scale > scale) {
-        if (number->count > 0 && number->digits[number->count - 1] != '0')
-            return false;
-        number->count -= number->count > 0;
-        number->scale--;
-    }
-    return true;
-}
-
-static struct normaliser_result write_decimal(const struct decimal *number, struct buf *value)
-{
-    char text[DIGITS_MAX + 3 * SCALE_MAX];
-    size_t len = 0;
-    int first = 0;
-    bool zero = true;
-    for (int i = 0; i < number->count; i++)
-        zero = zero && number->digits[i] == '0';
-    while (first < number->count - number->scale - 1 && number->digits[first] == '0')
-        first++;
-    if (number->negative && !zero)
-        text[len++] = '-';
-    int whole = number->count - number->scale;
-    if (whole <= 0)
-        text[len++] = '0';
-    for (int i = first; i < whole; i++)
-        text[len++] = number->digits[i];
-    if (number->scale > 0)
-        text[len++] = '.';
-    for (int i = whole; i < 0; i++)
-        text[len++] = '0';
-    for (int i = whole > 0 ? whole : 0; i < number->count; i++)
-        text[len++] = number->digits[i];
-    return normaliser_become(value, text, len);
-}
 
 static struct normaliser_result run_decimal(const void *config, struct buf *value)
 {
     const struct number_config *options = config;
-    char text[IDENTIFIER_BYTES_MAX];
-    if (normaliser_identifier(value, text) == IDENTIFIER_BYTES_MAX)
-        return NORMALISER_FAILS("DECIMAL_TOO_LONG");
     struct decimal number;
-    const char *rest = read_decimal(text, &number);
-    if (rest == NULL || *rest != '\0')
-        return NORMALISER_FAILS("DECIMAL_SYNTAX");
-    if (!rescale(&number, (int)options->power, (int)options->scale))
+    enum decimal_fold taken = decimal_take(value, &number);
+    if (taken != DECIMAL_FOLD_OK)
+        return NORMALISER_FAILS(taken == DECIMAL_FOLD_LONG ? "DECIMAL_TOO_LONG" : "DECIMAL_SYNTAX");
+    if (options->power != 0)
+        decimal_shift(&number, options->power);
+    if (options->scale != DECIMAL_SCALE_AS_IS &&
+        !decimal_round(&number, options->scale, options->rounding, false))
         return NORMALISER_FAILS("DECIMAL_SCALE");
-    return write_decimal(&number, value);
+    return decimal_become(&number, value, "DECIMAL_TOO_LONG");
+}
+
+/* Minor units become the unit again, with all their places. */
+static int write_minor(const void *config, struct buf *value)
+{
+    const struct number_config *options = config;
+    struct decimal number;
+    if (options->power == 0)
+        return 0;
+    if (decimal_take(value, &number) != DECIMAL_FOLD_OK)
+        return -1;
+    decimal_shift(&number, -options->power);
+    return decimal_become(&number, value, "DECIMAL_TOO_LONG").verdict == NORMALISER_ERROR ? -1 : 0;
 }
 
 static bool money_unit(const char *rest, int *power_r)
@@ -158,8 +58,9 @@ static struct normaliser_result run_cn_money(const void *config, struct buf *val
 {
     const struct number_config *options = config;
     char text[IDENTIFIER_BYTES_MAX];
-    if (normaliser_identifier(value, text) == IDENTIFIER_BYTES_MAX)
-        return NORMALISER_FAILS("MONEY_TOO_LONG");
+    enum decimal_fold folded = decimal_fold(value, text);
+    if (folded != DECIMAL_FOLD_OK)
+        return NORMALISER_FAILS(folded == DECIMAL_FOLD_LONG ? "MONEY_TOO_LONG" : "MONEY_SYNTAX");
     const char *start = text;
     if (strncmp(start, "¥", strlen("¥")) == 0)
         start += strlen("¥");
@@ -167,59 +68,44 @@ static struct normaliser_result run_cn_money(const void *config, struct buf *val
         start += strlen("￥");
     struct decimal number;
     int power = 0;
-    const char *rest = read_decimal(start, &number);
+    const char *rest = decimal_read(start, &number);
     if (rest == NULL || !money_unit(rest, &power))
         return NORMALISER_FAILS("MONEY_SYNTAX");
-    if (!rescale(&number, options->minor ? power + 2 : power, options->minor ? 0 : 2))
+    decimal_shift(&number, power + options->power);
+    if (!decimal_round(&number, options->scale, ROUND_EXACT, false))
         return NORMALISER_FAILS("MONEY_PRECISION");
-    return write_decimal(&number, value);
-}
-
-/* Divides by the power of ten again, which is always exact; zeros that only the power brought go. */
-static int unscale(struct buf *value, int power)
-{
-    char text[IDENTIFIER_BYTES_MAX];
-    if (normaliser_identifier(value, text) == IDENTIFIER_BYTES_MAX)
-        return -1;
-    struct decimal number;
-    const char *rest = read_decimal(text, &number);
-    if (rest == NULL || *rest != '\0')
-        return -1;
-    int scale = number.scale;
-    (void)rescale(&number, -power, SCALE_AS_IS);
-    while (scale == 0 && number.scale > 0 && number.digits[number.count - 1] == '0') {
-        number.count--;
-        number.scale--;
-    }
-    return write_decimal(&number, value).verdict == NORMALISER_ERROR ? -1 : 0;
-}
-
-static int write_number(const void *config, struct buf *value)
-{
-    const struct number_config *options = config;
-    return unscale(value, (int)options->power);
-}
-
-static int write_money(const void *config, struct buf *value)
-{
-    const struct number_config *options = config;
-    return options->minor ? unscale(value, 2) : 0;
+    return decimal_become(&number, value, "MONEY_TOO_LONG");
 }
 
 static int configure_decimal(const struct yaml_node *at, const struct yaml_node *params,
                              const struct normaliser_env *env, void **config_r, struct err *err)
 {
     (void)at;
-    static const char *const keys[] = { "scale", NULL };
+    static const char *const keys[] = { "scale", "rounding", "minor", NULL };
     struct number_config *config = arena_alloc(env->arena, sizeof *config);
-    config->scale = SCALE_AS_IS;
+    config->scale = DECIMAL_SCALE_AS_IS;
     *config_r = config;
     if (params == NULL)
         return 0;
-    if (yaml_check_keys(params, keys, err) != 0)
+    if (yaml_check_keys(params, keys, err) != 0 ||
+        decimal_read_scale(params, &config->scale, err) != 0 ||
+        decimal_read_rounding(params, &config->rounding, err) != 0)
         return -1;
-    const struct yaml_node *scale = yaml_get(params, "scale");
-    return scale == NULL ? 0 : yaml_read_int(scale, 0, SCALE_MAX, &config->scale, err);
+    const struct yaml_node *minor = yaml_get(params, "minor");
+    if (minor != NULL) {
+        int64_t power = 0;
+        if (yaml_get(params, "scale") != NULL)
+            return yaml_error(minor, err, "MAPPING_NORMALISER",
+                              "minor units are whole numbers; give minor or scale, not both");
+        if (yaml_read_int(minor, 0, DECIMAL_POWER_MAX, &power, err) != 0)
+            return -1;
+        config->power = (int)power;
+        config->scale = 0;
+    }
+    if (config->scale == DECIMAL_SCALE_AS_IS && yaml_get(params, "rounding") != NULL)
+        return yaml_error(yaml_get(params, "rounding"), err, "MAPPING_NORMALISER",
+                          "rounding needs scale or minor: to how many places?");
+    return 0;
 }
 
 static int configure_money(const struct yaml_node *at, const struct yaml_node *params,
@@ -228,36 +114,25 @@ static int configure_money(const struct yaml_node *at, const struct yaml_node *p
     (void)at;
     static const char *const keys[] = { "minor", NULL };
     struct number_config *config = arena_alloc(env->arena, sizeof *config);
+    bool minor = false;
     *config_r = config;
-    if (params == NULL)
-        return 0;
-    if (yaml_check_keys(params, keys, err) != 0)
-        return -1;
-    const struct yaml_node *minor = yaml_get(params, "minor");
-    return minor == NULL ? 0 : yaml_read_bool(minor, &config->minor, err);
-}
-
-static int configure_unit(const struct yaml_node *at, const struct yaml_node *params,
-                          const struct normaliser_env *env, void **config_r, struct err *err)
-{
-    static const char *const keys[] = { "power", "scale", NULL };
-    struct number_config *config = arena_alloc(env->arena, sizeof *config);
-    config->scale = SCALE_AS_IS;
-    *config_r = config;
-    if (params == NULL || yaml_kind(params) != YAML_MAPPING || yaml_get(params, "power") == NULL)
-        return yaml_error(at, err, "MAPPING_NORMALISER",
-                          "unit needs the power of ten to multiply by, as in {unit: {power: 4}}");
-    if (yaml_check_keys(params, keys, err) != 0 ||
-        yaml_read_int(yaml_get(params, "power"), -POWER_MAX, POWER_MAX, &config->power, err) != 0)
-        return -1;
-    const struct yaml_node *scale = yaml_get(params, "scale");
-    return scale == NULL ? 0 : yaml_read_int(scale, 0, SCALE_MAX, &config->scale, err);
+    if (params != NULL) {
+        const struct yaml_node *node = yaml_get(params, "minor");
+        if (yaml_check_keys(params, keys, err) != 0 ||
+            (node != NULL && yaml_read_bool(node, &minor, err) != 0))
+            return -1;
+    }
+    config->scale = minor ? 0 : 2;
+    config->power = minor ? 2 : 0;
+    return 0;
 }
 
 const struct normaliser_kind normaliser_decimal = {
-    .base = { "decimal", run_decimal, "an exact decimal number, optionally with a fixed scale" },
+    .base = { "decimal", run_decimal,
+              "an exact decimal number; a fixed scale with a stated rounding, or minor units" },
     .back = BACK_NONE,
     .loss = LOSS_NATIVE,
+    .write = write_minor,
     .configure = configure_decimal,
 };
 
@@ -266,15 +141,6 @@ const struct normaliser_kind normaliser_cn_money = {
               "an amount with 元, 万元 or 亿元 becomes yuan with two decimals, or integer fen" },
     .back = BACK_NONE,
     .loss = LOSS_NATIVE,
-    .write = write_money,
+    .write = write_minor,
     .configure = configure_money,
-};
-
-/* The one normaliser that is not idempotent by nature: it belongs at the end of a chain, once. */
-const struct normaliser_kind normaliser_unit = {
-    .base = { "unit", run_decimal, "multiplies an exact decimal number by a power of ten" },
-    .back = BACK_NONE,
-    .loss = LOSS_NATIVE,
-    .write = write_number,
-    .configure = configure_unit,
 };

@@ -349,7 +349,7 @@ static void wrong_configurations_are_refused(void **state)
         { "enum: {A: [x, x]}", "is given twice" },
         { "regex: '['", "the pattern is wrong at character" },
         { "regex: '\\C'", "the pattern is wrong" },
-        { "unit", "unit needs the power" },
+        { "unit", "unit needs two units" },
         { "[a]", "expected the name of a normaliser" },
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {

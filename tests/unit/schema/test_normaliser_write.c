@@ -35,7 +35,7 @@ static const struct way_back ways[] = {
     { "decimal: {scale: 2}", "7", NULL },
     { "cn_money", "12.50", "12.50" },
     { "cn_money", "12.5", NULL },
-    { "cn_money: {minor: true}", "1250", "12.5" },
+    { "cn_money: {minor: true}", "1250", "12.50" },
     { "cn_money: {minor: true}", "-7", "-0.07" },
     { "cn_money: {minor: true}", "7.5", NULL },
     { "unit: {power: 4}", "15000", "1.5" },
