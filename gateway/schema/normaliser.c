@@ -8,12 +8,14 @@
 #include "schema/normaliser_internal.h"
 
 static const struct normaliser_kind *const kinds[] = {
-    &normaliser_trim,       &normaliser_width_fold, &normaliser_nfc,      &normaliser_upper,
-    &normaliser_lower,      &normaliser_gb18030,    &normaliser_cn_id,    &normaliser_cn_uscc,
+    &normaliser_trim,       &normaliser_width_fold, &normaliser_upper,    &normaliser_lower,
+    &normaliser_nfc,        &normaliser_nfkc,       &normaliser_unaccent, &normaliser_gb18030,
+    &normaliser_pua_fold,   &normaliser_strip,      &normaliser_replace,  &normaliser_split,
+    &normaliser_concat,     &normaliser_regex,      &normaliser_cn_id,    &normaliser_cn_uscc,
     &normaliser_cn_org,     &normaliser_cn_date,    &normaliser_cn_sex,   &normaliser_cn_ethnic,
     &normaliser_cn_marital, &normaliser_cn_mobile,  &normaliser_cn_money, &normaliser_cn_division,
     &normaliser_decimal,    &normaliser_unit,       &normaliser_bool,     &normaliser_codes,
-    &normaliser_enum,       &normaliser_regex,
+    &normaliser_enum,
 };
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
 
@@ -74,8 +76,11 @@ int normaliser_step_read(const struct yaml_node *node, const struct normaliser_e
                               kind->base.name);
         return 0;
     }
-    if (kind->configure(name, params, env, &step_r->config, err) == 0)
+    if (kind->configure(name, params, env, &step_r->config, err) == 0) {
+        if (kind->variant != NULL)
+            step_r->kind = kind->variant(step_r->config);
         return 0;
+    }
     if (step_r->config != NULL && kind->dispose != NULL)
         kind->dispose(step_r->config);
     return -1;

@@ -82,6 +82,8 @@ struct normaliser_kind {
     /* NULL: takes no parameters. `params` NULL: named without parameters. */
     int (*configure)(const struct yaml_node *at, const struct yaml_node *params,
                      const struct normaliser_env *env, void **config_r, struct err *err);
+    /* The kind a step becomes by its parameters, when they change what the step is. */
+    const struct normaliser_kind *(*variant)(const void *config);
     void (*dispose)(void *config);
     bool takes_bytes; /* input need not be UTF-8 */
 };
@@ -160,14 +162,18 @@ void normaliser_date_of(int64_t days, int *year_r, int *month_r, int *day_r);
 #define FOLD_IDENTIFIER_TO   TEXT_DIGITS TEXT_UPPER TEXT_UPPER TEXT_UPPER
 
 /* The kinds, by file. */
-extern const struct normaliser_kind normaliser_trim, normaliser_width_fold, normaliser_nfc,
-    normaliser_upper, normaliser_lower, normaliser_gb18030;
+extern const struct normaliser_kind normaliser_trim, normaliser_width_fold, normaliser_upper,
+    normaliser_lower;
+extern const struct normaliser_kind normaliser_nfc, normaliser_nfkc, normaliser_unaccent;
+extern const struct normaliser_kind normaliser_gb18030, normaliser_pua_fold;
+extern const struct normaliser_kind normaliser_strip, normaliser_split, normaliser_concat;
+extern const struct normaliser_kind normaliser_replace, normaliser_regex;
 extern const struct normaliser_kind normaliser_cn_id, normaliser_cn_uscc, normaliser_cn_org,
     normaliser_cn_mobile, normaliser_cn_division;
 extern const struct normaliser_kind normaliser_cn_sex, normaliser_cn_ethnic, normaliser_cn_marital,
     normaliser_bool;
 extern const struct normaliser_kind normaliser_cn_date;
 extern const struct normaliser_kind normaliser_decimal, normaliser_cn_money, normaliser_unit;
-extern const struct normaliser_kind normaliser_codes, normaliser_enum, normaliser_regex;
+extern const struct normaliser_kind normaliser_codes, normaliser_enum;
 
 #endif

@@ -1,7 +1,5 @@
-/* Normalisers of plain text: blanks, width, case, Unicode form. */
-#include <stdlib.h>
+/* Normalisers of plain text: blanks, width, case. */
 #include <string.h>
-#include <utf8proc.h>
 
 #include "base/utf8.h"
 #include "schema/normaliser_internal.h"
@@ -125,40 +123,4 @@ const struct normaliser_kind normaliser_lower = {
     .back = BACK_FOLD,
     .loss = LOSS_NATIVE,
     .fold = &lower_fold,
-};
-
-/* ASCII, CJK ideographs U+4E00..9FFF and the full-width block are inert under NFC. */
-static bool nfc_inert(const struct buf *value)
-{
-    for (size_t i = 0; i < value->len;) {
-        uint32_t cp = value->data[i];
-        size_t step = cp < 0x80 ? 1 : utf8_decode(value->data + i, value->len - i, &cp);
-        if (step == 0)
-            return false;
-        if (cp >= 0x80 && !(cp >= 0x4E00 && cp <= 0x9FFF) && !(cp >= 0xFF01 && cp <= 0xFF5E))
-            return false;
-        i += step;
-    }
-    return true;
-}
-
-static struct normaliser_result run_nfc(const void *config, struct buf *value)
-{
-    (void)config;
-    if (nfc_inert(value))
-        return NORMALISER_IS_OK;
-    utf8proc_uint8_t *mapped = NULL;
-    utf8proc_ssize_t len = utf8proc_map(value->data, (utf8proc_ssize_t)value->len, &mapped,
-                                        UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (len < 0)
-        return NORMALISER_FAILS("NOT_UTF8");
-    struct normaliser_result result = normaliser_become(value, (const char *)mapped, (size_t)len);
-    free(mapped);
-    return result;
-}
-
-const struct normaliser_kind normaliser_nfc = {
-    .base = { "nfc", run_nfc, "Unicode normalisation form C (UAX #15)" },
-    .back = BACK_NONE,
-    .loss = LOSS_NATIVE,
 };

@@ -371,7 +371,7 @@ static void names_are_found(void **state)
         assert_true(strlen(normaliser_at(count)->help) > 10);
         count++;
     }
-    assert_int_equal(count, 22);
+    assert_int_equal(count, 29);
 }
 
 static void long_values_are_refused(void **state)
