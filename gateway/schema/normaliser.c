@@ -8,14 +8,14 @@
 #include "schema/normaliser_internal.h"
 
 static const struct normaliser_kind *const kinds[] = {
-    &normaliser_trim,       &normaliser_width_fold, &normaliser_upper,    &normaliser_lower,
-    &normaliser_nfc,        &normaliser_nfkc,       &normaliser_unaccent, &normaliser_gb18030,
-    &normaliser_pua_fold,   &normaliser_strip,      &normaliser_replace,  &normaliser_split,
-    &normaliser_concat,     &normaliser_regex,      &normaliser_cn_id,    &normaliser_cn_uscc,
-    &normaliser_cn_org,     &normaliser_cn_date,    &normaliser_cn_sex,   &normaliser_cn_ethnic,
-    &normaliser_cn_marital, &normaliser_cn_mobile,  &normaliser_cn_money, &normaliser_cn_division,
-    &normaliser_decimal,    &normaliser_unit,       &normaliser_bool,     &normaliser_codes,
-    &normaliser_enum,
+    &normaliser_trim,        &normaliser_width_fold, &normaliser_upper,    &normaliser_lower,
+    &normaliser_nfc,         &normaliser_nfkc,       &normaliser_unaccent, &normaliser_gb18030,
+    &normaliser_pua_fold,    &normaliser_strip,      &normaliser_replace,  &normaliser_split,
+    &normaliser_concat,      &normaliser_regex,      &normaliser_cn_id,    &normaliser_cn_uscc,
+    &normaliser_cn_org,      &normaliser_cn_date,    &normaliser_cn_sex,   &normaliser_cn_ethnic,
+    &normaliser_cn_marital,  &normaliser_cn_mobile,  &normaliser_cn_phone, &normaliser_cn_money,
+    &normaliser_cn_division, &normaliser_decimal,    &normaliser_unit,     &normaliser_bool,
+    &normaliser_codes,       &normaliser_enum,
 };
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
 
@@ -220,32 +220,39 @@ void normaliser_widen(const struct normaliser_fold *fold, struct text_list *form
 /* --- helpers -----------------------------------------------------------------------------------
  */
 
-/* The characters of TEXT_BLANKS. */
-bool normaliser_blank(uint32_t cp)
+/* ASCII in identifiers: blanks go, letters become upper case. */
+enum { DROPPED = 0xFF };
+
+static inline uint8_t fold_ascii(uint8_t c)
 {
-    return cp == ' ' || (cp >= '\t' && cp <= '\r') || cp == 0x85 || cp == 0xA0 || cp == 0x1680 ||
-           (cp >= 0x2000 && cp <= 0x200B) || cp == 0x2028 || cp == 0x2029 || cp == 0x202F ||
-           cp == 0x205F || cp == 0x3000 || cp == 0xFEFF;
+    if (c >= 'a' && c <= 'z')
+        return (uint8_t)(c - ('a' - 'A'));
+    return c == ' ' || (c >= '\t' && c <= '\r') ? DROPPED : c;
 }
 
 size_t normaliser_identifier(const struct buf *value, char out[IDENTIFIER_BYTES_MAX])
 {
     size_t len = 0;
     for (size_t i = 0; i < value->len;) {
-        uint32_t cp = value->data[i];
-        size_t step = cp < 0x80 ? 1 : utf8_decode(value->data + i, value->len - i, &cp);
-        if (step == 0)
-            return IDENTIFIER_BYTES_MAX;
-        i += step;
-        if (normaliser_blank(cp))
-            continue;
-        if (cp >= 0xFF01 && cp <= 0xFF5E)
-            cp -= 0xFEE0;
-        if (cp >= 'a' && cp <= 'z')
-            cp -= 'a' - 'A';
         if (len + 5 > IDENTIFIER_BYTES_MAX)
             return IDENTIFIER_BYTES_MAX;
-        len += utf8_encode(cp, (uint8_t *)out + len);
+        if (value->data[i] < 0x80) {
+            uint8_t c = fold_ascii(value->data[i++]);
+            out[len] = (char)c;
+            len += c != DROPPED;
+            continue;
+        }
+        uint32_t cp = 0;
+        size_t step = normaliser_decode(value->data + i, value->len - i, &cp);
+        if (step == 0)
+            return IDENTIFIER_BYTES_MAX;
+        if (cp >= 0xFF01 && cp <= 0xFF5E) {
+            out[len++] = (char)fold_ascii((uint8_t)(cp - 0xFEE0));
+        } else if (!normaliser_blank(cp)) {
+            memcpy(out + len, value->data + i, step);
+            len += step;
+        }
+        i += step;
     }
     out[len] = '\0';
     return len;

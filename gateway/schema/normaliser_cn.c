@@ -34,6 +34,16 @@ static int digits_value(const char *digits, size_t len)
     return value;
 }
 
+/* The clock is asked only about years that can be in the future. */
+enum { CN_ID_CLOCK_YEAR = 2026 };
+
+static bool born_tomorrow(int year, int month, int day)
+{
+    /* China has one time zone, UTC+8: a child may be born there tomorrow by UTC. */
+    int64_t today = (clock_wall_us() / 1000000 + 8 * 3600) / 86400;
+    return normaliser_days_of(year, month, day) > today;
+}
+
 /* NULL, or why these 18 characters are no citizen number. */
 static const char *cn_id_problem(const char *id)
 {
@@ -45,9 +55,7 @@ static const char *cn_id_problem(const char *id)
     int day = digits_value(id + 12, 2);
     if (year < 1800 || !normaliser_real_date(year, month, day))
         return "CN_ID_DATE";
-    /* China has one time zone, UTC+8: a child may be born there tomorrow by UTC. */
-    int64_t today = (clock_wall_us() / 1000000 + 8 * 3600) / 86400;
-    if (normaliser_days_of(year, month, day) > today)
+    if (year >= CN_ID_CLOCK_YEAR && born_tomorrow(year, month, day))
         return "CN_ID_FUTURE_DATE";
     return cn_id_check(id) == id[17] ? NULL : "CN_ID_CHECKSUM";
 }
@@ -166,21 +174,30 @@ const struct normaliser_kind normaliser_cn_org = {
     .reverse = reverse_cn_org,
 };
 
+/* Place in 0123456789ABCDEFGHJKLMNPQRTUWXY, -1 for I O S V Z and all else. */
+static int uscc_value(char c)
+{
+    static const int8_t letters[26] = { 10, 11, 12, 13, 14, 15, 16, 17, -1, 18, 19, 20, 21,
+                                        22, -1, 23, 24, 25, -1, 26, 27, -1, 28, 29, 30, -1 };
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'Z' ? letters[c - 'A'] : -1;
+}
+
 static const char *uscc_problem(const char *code)
 {
-    static const char alphabet[] = "0123456789ABCDEFGHJKLMNPQRTUWXY";
     static const int weights[17] = {
         1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28
     };
     int sum = 0;
     for (size_t i = 0; i < 18; i++) {
-        const char *at = strchr(alphabet, code[i]);
-        if (at == NULL || *at == '\0')
+        int number = uscc_value(code[i]);
+        if (number < 0)
             return "CN_USCC_CHARACTER";
         if (i < 17)
-            sum += (int)(at - alphabet) * weights[i];
+            sum += number * weights[i];
     }
-    return alphabet[(31 - sum % 31) % 31] == code[17] ? NULL : "CN_USCC_CHECKSUM";
+    return (31 - sum % 31) % 31 == uscc_value(code[17]) ? NULL : "CN_USCC_CHECKSUM";
 }
 
 static struct normaliser_result run_cn_uscc(const void *config, struct buf *value)

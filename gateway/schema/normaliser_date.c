@@ -1,15 +1,10 @@
 /* Calendar dates as departments write them, to YYYY-MM-DD (ISO 8601-1, GB/T 7408.1). */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/utf8.h"
 #include "conf/yaml.h"
-#include "schema/normaliser_internal.h"
-
-struct date_config {
-    bool excel;
-};
+#include "schema/normaliser_date.h"
 
 struct date_parts {
     int year, month, day;
@@ -171,7 +166,7 @@ static size_t fold_date(const struct buf *value, uint32_t out[IDENTIFIER_BYTES_M
     size_t len = 0;
     for (size_t i = 0; i < value->len;) {
         uint32_t cp = 0;
-        size_t step = utf8_decode(value->data + i, value->len - i, &cp);
+        size_t step = normaliser_decode(value->data + i, value->len - i, &cp);
         if (step == 0 || len == IDENTIFIER_BYTES_MAX)
             return 0;
         i += step;
@@ -191,11 +186,41 @@ static size_t fold_date(const struct buf *value, uint32_t out[IDENTIFIER_BYTES_M
 
 static struct normaliser_result finish(struct buf *value, int year, int month, int day)
 {
-    char text[16];
-    int len = snprintf(text, sizeof text, "%04d-%02d-%02d", year % 10000, month % 100, day % 100);
+    const char text[10] = {
+        (char)('0' + year / 1000),
+        (char)('0' + year / 100 % 10),
+        (char)('0' + year / 10 % 10),
+        (char)('0' + year % 10),
+        '-',
+        (char)('0' + month / 10),
+        (char)('0' + month % 10),
+        '-',
+        (char)('0' + day / 10),
+        (char)('0' + day % 10),
+    };
     if (year == 9999 && month == 12 && day == 31)
-        return normaliser_become_warned(value, text, (size_t)len, "DATE_OPEN_END");
-    return normaliser_become(value, text, (size_t)len);
+        return normaliser_become_warned(value, text, sizeof text, "DATE_OPEN_END");
+    return normaliser_become(value, text, sizeof text);
+}
+
+/* YYYY-MM-DD or YYYYMMDD with nothing around it: what most columns hold. */
+static bool read_plain(const struct buf *value, int date_r[3])
+{
+    static const uint8_t dashed[8] = { 0, 1, 2, 3, 5, 6, 8, 9 };
+    const uint8_t *text = value->data;
+    bool compact = value->len == 8;
+    if (!compact && (value->len != 10 || text[4] != '-' || text[7] != '-'))
+        return false;
+    int digits[8];
+    for (size_t i = 0; i < 8; i++) {
+        digits[i] = text[compact ? i : dashed[i]] - '0';
+        if (digits[i] < 0 || digits[i] > 9)
+            return false;
+    }
+    date_r[0] = digits[0] * 1000 + digits[1] * 100 + digits[2] * 10 + digits[3];
+    date_r[1] = digits[4] * 10 + digits[5];
+    date_r[2] = digits[6] * 10 + digits[7];
+    return normaliser_real_date(date_r[0], date_r[1], date_r[2]);
 }
 
 static struct normaliser_result compact_date(const struct date_config *config, struct buf *value,
@@ -220,14 +245,26 @@ static struct normaliser_result compact_date(const struct date_config *config, s
 
 static struct normaliser_result run_cn_date(const void *config, struct buf *value)
 {
+    const struct date_config *options = config;
+    int date[3] = { 0 };
+    /* The canonical form is read always, so that a second run changes nothing. */
+    if (read_plain(value, date) && (options->format_count == 0 || value->len == 10))
+        return value->len == 10 && date[0] != 9999 ? NORMALISER_IS_OK
+                                                   : finish(value, date[0], date[1], date[2]);
     uint32_t text[IDENTIFIER_BYTES_MAX];
     size_t len = fold_date(value, text), digits = 0;
     while (digits < len && text[digits] >= '0' && text[digits] <= '9')
         digits++;
     if (len == 0)
         return NORMALISER_FAILS(value->len == 0 ? "DATE_EMPTY" : "DATE_SYNTAX");
+    bool serial = options->excel && digits == 5 && len == 5;
+    if (options->format_count > 0 && !serial) {
+        const char *problem = date_by_formats(options, text, len, date);
+        return problem != NULL ? NORMALISER_FAILS(problem)
+                               : finish(value, date[0], date[1], date[2]);
+    }
     if (digits == len && len <= 8)
-        return compact_date(config, value, text, len);
+        return compact_date(options, value, text, len);
     struct date_parts parts = { 0 };
     size_t used = read_parts(text, len, &parts);
     const char *problem = parts_problem(&parts, only_midnight(text + used, len - used));
@@ -236,11 +273,28 @@ static struct normaliser_result run_cn_date(const void *config, struct buf *valu
     return finish(value, parts.year, parts.month, parts.day);
 }
 
+static int write_cn_date(const void *config, struct buf *value)
+{
+    const struct date_config *options = config;
+    int date[3] = { 0 };
+    if (value->len != 10 || !read_plain(value, date))
+        return -1;
+    return options->format_count == 0 ? 0 : date_write_first(options, date, value);
+}
+
+/* Two-digit years reach one century; several formats may read what the first one writes in two
+ * ways. */
+static enum normaliser_loss loss_of_cn_date(const void *config)
+{
+    const struct date_config *options = config;
+    return options->two_digit_years || options->format_count > 1 ? LOSS_SOME_VALUES : LOSS_NATIVE;
+}
+
 static int configure_cn_date(const struct yaml_node *at, const struct yaml_node *params,
                              const struct normaliser_env *env, void **config_r, struct err *err)
 {
     (void)at;
-    static const char *const keys[] = { "excel", NULL };
+    static const char *const keys[] = { "excel", "formats", "century", NULL };
     struct date_config *config = arena_alloc(env->arena, sizeof *config);
     *config_r = config;
     if (params == NULL)
@@ -248,15 +302,19 @@ static int configure_cn_date(const struct yaml_node *at, const struct yaml_node 
     if (yaml_check_keys(params, keys, err) != 0)
         return -1;
     const struct yaml_node *excel = yaml_get(params, "excel");
-    return excel == NULL ? 0 : yaml_read_bool(excel, &config->excel, err);
+    if (excel != NULL && yaml_read_bool(excel, &config->excel, err) != 0)
+        return -1;
+    return date_read_formats(params, config, err);
 }
 
 /* The spellings of one date are many, but what departments store is compact, dashed, slashed,
  * dotted or Chinese. A filter that missed the others would be wrong, so there is no reversal. */
 const struct normaliser_kind normaliser_cn_date = {
     .base = { "cn_date", run_cn_date,
-              "a date in numeric or Chinese writing becomes YYYY-MM-DD (GB/T 7408.1)" },
+              "a date in numeric or Chinese writing, or in the mapping's formats, becomes "
+              "YYYY-MM-DD (GB/T 7408.1)" },
     .back = BACK_NONE,
-    .loss = LOSS_NATIVE,
+    .loss_of = loss_of_cn_date,
+    .write = write_cn_date,
     .configure = configure_cn_date,
 };

@@ -66,8 +66,8 @@ enum decimal_fold decimal_fold(const struct buf *value, char out[IDENTIFIER_BYTE
     size_t len = 0;
     bool blank = false;
     for (size_t i = 0; i < value->len;) {
-        uint32_t cp = value->data[i];
-        size_t step = cp < 0x80 ? 1 : utf8_decode(value->data + i, value->len - i, &cp);
+        uint32_t cp = 0;
+        size_t step = normaliser_decode(value->data + i, value->len - i, &cp);
         if (step == 0 || cp == 0)
             return DECIMAL_FOLD_SYNTAX;
         i += step;

@@ -66,8 +66,8 @@ static struct normaliser_result run_strip(const void *config, struct buf *value)
     const struct strip_config *strip = config;
     size_t out = 0;
     for (size_t i = 0; i < value->len;) {
-        uint32_t cp = value->data[i];
-        size_t step = cp < 0x80 ? 1 : utf8_decode(value->data + i, value->len - i, &cp);
+        uint32_t cp = 0;
+        size_t step = normaliser_decode(value->data + i, value->len - i, &cp);
         if (step == 0)
             return NORMALISER_FAILS("NOT_UTF8");
         if (!(cp < 0x80 ? strip->ascii[cp] : goes(strip, cp))) {
@@ -148,7 +148,8 @@ static const uint8_t *find_text(const uint8_t *data, size_t len, const char *tex
 static struct normaliser_result run_split(const void *config, struct buf *value)
 {
     const struct split_config *split = config;
-    const uint8_t *start = value->data, *end = value->data + value->len, *next;
+    const uint8_t *data = value->len > 0 ? value->data : (const uint8_t *)"";
+    const uint8_t *start = data, *end = data + value->len, *next;
     size_t gap = strlen(split->separator);
     int64_t item = 1;
     while (item != split->item &&

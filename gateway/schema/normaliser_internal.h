@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "schema/normaliser.h"
 
 struct err;
@@ -52,8 +53,9 @@ enum normaliser_back {
     BACK_FINITE,   /* fold(input) is one of the forms that `reverse` lists */
 };
 
-/* What writing keeps: canonical -> native -> canonical, judged when a mapping is loaded. "Canonical
- * value" means every value the step can produce. */
+/* What writing keeps: canonical -> native -> canonical, judged when a mapping is loaded. "Every value"
+ * means every value the step can produce; of rounded numbers those of at most 40 digits, because a
+ * native number has at most 64. */
 enum normaliser_loss {
     LOSS_ONE_WAY = 0, /* nothing can be written: normaliser_write always answers -1 */
     LOSS_SOME_VALUES, /* what can be written reads back as itself; some values have no native text */
@@ -133,7 +135,31 @@ void normaliser_widen(const struct normaliser_fold *fold, struct text_list *form
         NORMALISER_ERROR, (code_)                                                                  \
     }
 
-bool normaliser_blank(uint32_t code_point);
+/* The characters of TEXT_BLANKS; what most text is made of is answered first. */
+static inline bool normaliser_blank(uint32_t cp)
+{
+    if ((cp > ' ' && cp < 0x85) || (cp > 0x3000 && cp < 0xFEFF))
+        return false;
+    return cp == ' ' || (cp >= '\t' && cp <= '\r') || cp == 0x85 || cp == 0xA0 || cp == 0x1680 ||
+           (cp >= 0x2000 && cp <= 0x200B) || cp == 0x2028 || cp == 0x2029 || cp == 0x202F ||
+           cp == 0x205F || cp == 0x3000 || cp == 0xFEFF;
+}
+
+/* utf8_decode with the usual cases in line: ASCII, and three bytes as Han characters have. */
+static inline size_t normaliser_decode(const uint8_t *data, size_t len, uint32_t *cp_r)
+{
+    if (len > 0 && data[0] < 0x80) {
+        *cp_r = data[0];
+        return 1;
+    }
+    if (len >= 3 && data[0] > 0xE0 && data[0] < 0xED && (data[1] & 0xC0) == 0x80 &&
+        (data[2] & 0xC0) == 0x80) {
+        *cp_r = (uint32_t)(data[0] & 0x0F) << 12 | (uint32_t)(data[1] & 0x3F) << 6 |
+                (uint32_t)(data[2] & 0x3F);
+        return 3;
+    }
+    return utf8_decode(data, len, cp_r);
+}
 /* Width-folds, drops blanks everywhere and upper-cases (ASCII). Answers the length, or
  * IDENTIFIER_BYTES_MAX when the text is longer than any identifier. NUL-terminated. */
 size_t normaliser_identifier(const struct buf *value, char out[IDENTIFIER_BYTES_MAX]);
@@ -169,7 +195,7 @@ extern const struct normaliser_kind normaliser_gb18030, normaliser_pua_fold;
 extern const struct normaliser_kind normaliser_strip, normaliser_split, normaliser_concat;
 extern const struct normaliser_kind normaliser_replace, normaliser_regex;
 extern const struct normaliser_kind normaliser_cn_id, normaliser_cn_uscc, normaliser_cn_org,
-    normaliser_cn_mobile, normaliser_cn_division;
+    normaliser_cn_mobile, normaliser_cn_phone, normaliser_cn_division;
 extern const struct normaliser_kind normaliser_cn_sex, normaliser_cn_ethnic, normaliser_cn_marital,
     normaliser_bool;
 extern const struct normaliser_kind normaliser_cn_date;

@@ -9,8 +9,8 @@ static struct normaliser_result run_trim(const void *config, struct buf *value)
     (void)config;
     size_t start = 0, end = value->len;
     while (start < end) {
-        uint32_t cp = value->data[start];
-        size_t step = cp < 0x80 ? 1 : utf8_decode(value->data + start, end - start, &cp);
+        uint32_t cp = 0;
+        size_t step = normaliser_decode(value->data + start, end - start, &cp);
         if (step == 0 || !normaliser_blank(cp))
             break;
         start += step;
@@ -20,7 +20,7 @@ static struct normaliser_result run_trim(const void *config, struct buf *value)
         while (last > start && (value->data[last] & 0xC0) == 0x80)
             last--;
         uint32_t cp = 0;
-        if (utf8_decode(value->data + last, end - last, &cp) == 0 || !normaliser_blank(cp))
+        if (normaliser_decode(value->data + last, end - last, &cp) == 0 || !normaliser_blank(cp))
             break;
         end = last;
     }
@@ -41,19 +41,28 @@ const struct normaliser_kind normaliser_trim = {
     .fold = &trim_fold,
 };
 
+/* Full-width forms begin with EF in UTF-8 and U+3000 with E3; no ideograph of U+4E00..9FFF does. */
+static size_t first_wide(const struct buf *value)
+{
+    size_t at = 0;
+    while (at < value->len && value->data[at] != 0xEF && value->data[at] != 0xE3)
+        at++;
+    return at;
+}
+
 /* Full-width forms U+FF01..FF5E and U+3000 become ASCII; the result is never longer. */
 static struct normaliser_result run_width_fold(const void *config, struct buf *value)
 {
     (void)config;
-    size_t out = 0;
     bool changed = false;
-    for (size_t i = 0; i < value->len;) {
+    size_t start = first_wide(value), out = start;
+    for (size_t i = start; i < value->len;) {
         if (value->data[i] < 0x80) {
             value->data[out++] = value->data[i++];
             continue;
         }
         uint32_t cp = 0;
-        size_t step = utf8_decode(value->data + i, value->len - i, &cp);
+        size_t step = normaliser_decode(value->data + i, value->len - i, &cp);
         if (step == 0)
             return NORMALISER_FAILS("NOT_UTF8");
         if (cp == 0x3000 || (cp >= 0xFF01 && cp <= 0xFF5E)) {

@@ -11,8 +11,8 @@
 static bool inert(const struct buf *value, bool wide)
 {
     for (size_t i = 0; i < value->len;) {
-        uint32_t cp = value->data[i];
-        size_t step = cp < 0x80 ? 1 : utf8_decode(value->data + i, value->len - i, &cp);
+        uint32_t cp = 0;
+        size_t step = normaliser_decode(value->data + i, value->len - i, &cp);
         if (step == 0)
             return false;
         if (cp >= 0x80 && !(cp >= 0x4E00 && cp <= 0x9FFF) &&
@@ -91,8 +91,8 @@ static struct normaliser_result run_unaccent(const void *config, struct buf *val
     size_t out = 0;
     bool changed = false, latin = false;
     for (size_t i = 0; i < value->len;) {
-        uint32_t cp = value->data[i];
-        size_t step = cp < 0x80 ? 1 : utf8_decode(value->data + i, value->len - i, &cp);
+        uint32_t cp = 0;
+        size_t step = normaliser_decode(value->data + i, value->len - i, &cp);
         if (step == 0)
             return NORMALISER_FAILS("NOT_UTF8");
         if (latin && is_accent(cp)) {

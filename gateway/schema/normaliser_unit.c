@@ -141,18 +141,28 @@ static int write_unit(const void *config, struct buf *value)
     return decimal_become(&number, value, "DECIMAL_TOO_LONG").verdict == NORMALISER_ERROR ? -1 : 0;
 }
 
-/* A rounded result leads back only when division by the ratio always has an end. */
+/* Places that division by `num` adds; -1: it need not have an end. */
+static int places_of(int64_t num)
+{
+    int twos = 0, fives = 0;
+    for (; num % 2 == 0; num /= 2)
+        twos++;
+    for (; num % 5 == 0; num /= 5)
+        fives++;
+    return num != 1 ? -1 : twos > fives ? twos : fives;
+}
+
+/* An exact result leads back to what it came from. A rounded one came from something else: it leads
+ * back when division by the ratio has an end within the places a number may have. */
 static enum normaliser_loss loss_of_unit(const void *config)
 {
     const struct unit_config *unit = config;
-    int64_t num = unit->ratio.num;
-    if (num == 0 || unit->scale == DECIMAL_SCALE_AS_IS || unit->rounding == ROUND_EXACT)
+    if (unit->scale == DECIMAL_SCALE_AS_IS || unit->rounding == ROUND_EXACT)
         return LOSS_NATIVE;
-    while (num % 2 == 0)
-        num /= 2;
-    while (num % 5 == 0)
-        num /= 5;
-    return num == 1 ? LOSS_NATIVE : LOSS_SOME_VALUES;
+    int places = unit->ratio.num != 0 ? places_of(unit->ratio.num)
+                 : unit->power > 0    ? unit->power
+                                      : 0;
+    return places < 0 || unit->scale + places > DECIMAL_SCALE_MAX ? LOSS_SOME_VALUES : LOSS_NATIVE;
 }
 
 /* --- parameters ---------------------------------------------------------------------------------

@@ -1,5 +1,4 @@
 /* Normalisers with a closed list of words: sex, ethnic group, marital status, truth. */
-#include <stdio.h>
 #include <string.h>
 
 #include "schema/normaliser_internal.h"
@@ -23,7 +22,7 @@ static struct normaliser_result run_words(const struct word *words, size_t count
     if (len == IDENTIFIER_BYTES_MAX)
         return NORMALISER_FAILS(unknown);
     for (size_t i = 0; i < count; i++)
-        if (strcmp(words[i].form, text) == 0)
+        if (words[i].form[0] == text[0] && strcmp(words[i].form, text) == 0)
             return normaliser_become(value, words[i].canonical, strlen(words[i].canonical));
     return NORMALISER_FAILS(unknown);
 }
@@ -149,34 +148,37 @@ static const struct word ethnic_extras[] = {
 };
 enum { ETHNIC_EXTRA_COUNT = sizeof ethnic_extras / sizeof ethnic_extras[0] };
 
+/* `len` is at least 2, and 3 for names: every one begins with an ideograph of three bytes. */
 static bool ethnic_matches(size_t index, const char *text, size_t len)
 {
     const char *name = ethnics[index].name;
-    size_t name_len = strlen(name);
-    if (strcmp(ethnics[index].letters, text) == 0)
-        return true;
-    if (len < name_len || memcmp(name, text, name_len) != 0)
+    if ((unsigned char)text[0] < 0x80)
+        return strcmp(ethnics[index].letters, text) == 0;
+    if (len < 3 || memcmp(name, text, 3) != 0)
         return false;
-    return len == name_len || strcmp(text + name_len, "族") == 0;
+    size_t name_len = strlen(name);
+    return len >= name_len && memcmp(name, text, name_len) == 0 &&
+           (len == name_len || strcmp(text + name_len, "族") == 0);
 }
 
 static struct normaliser_result run_cn_ethnic(const void *config, struct buf *value)
 {
     (void)config;
-    char text[IDENTIFIER_BYTES_MAX], code[4];
+    char text[IDENTIFIER_BYTES_MAX];
     size_t len = normaliser_identifier(value, text);
     if (len == IDENTIFIER_BYTES_MAX)
         return NORMALISER_FAILS("CN_ETHNIC_UNKNOWN_WORD");
     int number = 0;
     if ((len == 1 || len == 2) && normaliser_all_digits(text, len))
         number = len == 1 ? text[0] - '0' : (text[0] - '0') * 10 + (text[1] - '0');
-    for (size_t i = 0; i < 56 && number == 0; i++)
-        if (ethnic_matches(i, text, len))
-            number = (int)i + 1;
+    else
+        for (size_t i = 0; i < 56 && number == 0 && len > 1; i++)
+            if (ethnic_matches(i, text, len))
+                number = (int)i + 1;
     if (number < 1 || number > 56)
         return run_words(ethnic_extras, ETHNIC_EXTRA_COUNT, value, "CN_ETHNIC_UNKNOWN_WORD");
-    (void)snprintf(code, sizeof code, "%02d", number % 100);
-    return normaliser_become(value, code, 2);
+    const char code[2] = { (char)('0' + number / 10), (char)('0' + number % 10) };
+    return normaliser_become(value, code, sizeof code);
 }
 
 static int reverse_cn_ethnic(const void *config, const char *canonical, struct text_list *forms)

@@ -124,7 +124,41 @@ static const struct vector vectors[] = {
     { "cn_mobile", "010-12345678", NULL, "CN_MOBILE_RANGE" },
     { "cn_mobile", "1380013800a", NULL, "CN_MOBILE_CHARACTER" },
 
+    { "cn_phone", "010-02345678", NULL, "CN_PHONE_RANGE" },
+    { "cn_phone", "010-12345678", "010-12345678", NULL },
+    { "cn_phone", "010-62345678", "010-62345678", NULL },
+    { "cn_phone", "(010) 6234 5678", "010-62345678", NULL },
+    { "cn_phone", "０１０－６２３４５６７８", "010-62345678", NULL },
+    { "cn_phone", "01062345678", "010-62345678", NULL },
+    { "cn_phone", "+86 10 62345678", "010-62345678", NULL },
+    { "cn_phone", "0086-571-87654321", "0571-87654321", NULL },
+    { "cn_phone", "+86-0571-87654321", "0571-87654321", NULL },
+    { "cn_phone", "0891-6321234", "0891-6321234", NULL },
+    { "cn_phone", "0571-87654321-801", "0571-87654321-801", NULL },
+    { "cn_phone", "0571 87654321转801", "0571-87654321-801", NULL },
+    { "cn_phone", "0571-87654321 ext. 801", "0571-87654321-801", NULL },
+    { "cn_phone", "13800138000", "13800138000", NULL },
+    { "cn_phone", "+86 138-0013-8000", "13800138000", NULL },
+    { "cn_phone", "400-810-6666", "4008106666", NULL },
+    { "cn_phone: {area: '0571'}", "87654321", "0571-87654321", NULL },
+    { "cn_phone", "87654321", NULL, "CN_PHONE_AREA_MISSING" },
+    { "cn_phone", "12345", NULL, "CN_PHONE_LENGTH" },
+    { "cn_phone", "010-6234567", NULL, "CN_PHONE_LENGTH" },
+    { "cn_phone", "010-6234-5678", NULL, "CN_PHONE_LENGTH" },
+    { "cn_phone", "0571-876543210", NULL, "CN_PHONE_LENGTH" },
+    { "cn_phone", "0571-87654321-", NULL, "CN_PHONE_LENGTH" },
+    { "cn_phone", "0571-87654321/2", NULL, "CN_PHONE_CHARACTER" },
+    { "cn_phone", "011-62345678", NULL, "CN_PHONE_AREA" },
+    { "cn_phone", "12800138000", NULL, "CN_PHONE_RANGE" },
+    { "cn_phone", "无", NULL, "CN_PHONE_CHARACTER" },
+    { "cn_phone", "", NULL, "CN_PHONE_LENGTH" },
+
     { "cn_sex", "男", "1", NULL },
+    { "cn_sex", "1", "1", NULL },
+    { "cn_sex", "M", "1", NULL },
+    { "cn_sex", "女性", "2", NULL },
+    { "cn_sex", "2", "2", NULL },
+    { "cn_sex", "空", "9", NULL },
     { "cn_sex", "男性", "1", NULL },
     { "cn_sex", "m", "1", NULL },
     { "cn_sex", "女", "2", NULL },
@@ -320,6 +354,36 @@ static void gb18030_is_converted_or_refused(void **state)
     }
 }
 
+/* A3C1 is U+FF21, and A after the width fold, as a mapping would chain them. */
+static void gb18030_feeds_the_width_fold(void **state)
+{
+    (void)state;
+    struct buf value;
+    buf_init(&value, 64);
+    buf_append(&value, "\xA3\xC1", 2);
+    assert_int_equal(normaliser_gb18030.base.run(NULL, &value).verdict, NORMALISER_CHANGED);
+    assert_int_equal(normaliser_width_fold.base.run(NULL, &value).verdict, NORMALISER_CHANGED);
+    assert_string_equal(buf_cstr(&value), "A");
+    buf_fini(&value);
+}
+
+/* A document of 40 KiB of legacy bytes is 60 KiB of UTF-8: below the limit of a value. */
+static void long_gb18030_fits(void **state)
+{
+    (void)state;
+    struct buf value;
+    buf_init(&value, NORMALISER_VALUE_BYTES_MAX);
+    for (size_t i = 0; i < 20480; i++)
+        buf_append(&value, "\xD6\xD0", 2);
+    assert_int_equal(normaliser_gb18030.base.run(NULL, &value).verdict, NORMALISER_CHANGED);
+    assert_int_equal(value.len, 3 * 20480);
+    buf_reset(&value);
+    for (size_t i = 0; i < 24000; i++)
+        buf_append(&value, "\xD6\xD0", 2);
+    assert_string_equal(normaliser_gb18030.base.run(NULL, &value).code, "VALUE_TOO_LONG");
+    buf_fini(&value);
+}
+
 static void old_numbers_of_the_very_old_are_marked(void **state)
 {
     (void)state;
@@ -349,6 +413,7 @@ static void wrong_configurations_are_refused(void **state)
         { "enum: {A: [x, x]}", "is given twice" },
         { "regex: '['", "the pattern is wrong at character" },
         { "regex: '\\C'", "the pattern is wrong" },
+        { "cn_phone: {area: 571}", "expected an area code" },
         { "unit", "unit needs two units" },
         { "[a]", "expected the name of a normaliser" },
     };
@@ -371,7 +436,7 @@ static void names_are_found(void **state)
         assert_true(strlen(normaliser_at(count)->help) > 10);
         count++;
     }
-    assert_int_equal(count, 29);
+    assert_int_equal(count, 30);
 }
 
 static void long_values_are_refused(void **state)
@@ -413,6 +478,8 @@ int main(void)
         cmocka_unit_test(look_up_forms_hold_the_usual_dirt),
         cmocka_unit_test(cn_id_catches_single_errors_and_swaps),
         cmocka_unit_test(gb18030_is_converted_or_refused),
+        cmocka_unit_test(gb18030_feeds_the_width_fold),
+        cmocka_unit_test(long_gb18030_fits),
         cmocka_unit_test(old_numbers_of_the_very_old_are_marked),
         cmocka_unit_test(wrong_configurations_are_refused),
         cmocka_unit_test(names_are_found),

@@ -147,6 +147,8 @@ static void loss_depends_on_rounding(void **state)
         { "unit: {from: 亩, to: m2, scale: 2}", LOSS_NATIVE },
         { "unit: {from: m2, to: 亩, scale: 2, rounding: half_up}", LOSS_SOME_VALUES },
         { "unit: {from: m2, to: km2, scale: 2, rounding: half_up}", LOSS_NATIVE },
+        { "unit: {power: 18, scale: 30, rounding: half_up}", LOSS_SOME_VALUES },
+        { "unit: {power: 4, scale: 2, rounding: half_up}", LOSS_NATIVE },
         { "decimal: {minor: 2, rounding: up}", LOSS_NATIVE },
     };
     for (size_t i = 0; i < ROWS(table); i++) {
