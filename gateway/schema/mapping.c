@@ -6,15 +6,27 @@
 #include "conf/yaml.h"
 #include "schema/mapping_reader.h"
 
+enum { PROBE_BYTES_MAX = 1024 * 1024 }; /* 1,600 columns and a query */
+
+/* Everything that qualifies a column calls the source "source". */
+static void make_from(struct mapping_reader *reader)
+{
+    struct schema_mapping *mapping = reader->mapping;
+    bool plain = mapping->table_quoted != NULL;
+    mapping->from_sql = plain
+                            ? mapping->source_sql
+                            : arena_format(reader->arena, "%s AS \"source\"", mapping->source_sql);
+}
+
 static void make_probe(struct mapping_reader *reader)
 {
     struct schema_mapping *mapping = reader->mapping;
     struct buf sql;
-    buf_init(&sql, MAPPING_COLUMNS_MAX * 160);
+    buf_init(&sql, PROBE_BYTES_MAX);
     buf_append_str(&sql, "SELECT ");
     for (size_t i = 0; i < mapping->column_count; i++)
         buf_append_format(&sql, "%s%s", i > 0 ? ", " : "", mapping->columns[i].quoted);
-    buf_append_format(&sql, " FROM %s LIMIT 0", mapping->table_quoted);
+    buf_append_format(&sql, " FROM %s LIMIT 0", mapping->from_sql);
     mapping->probe_sql = arena_strndup(reader->arena, (const char *)sql.data, sql.len);
     buf_fini(&sql);
 }
@@ -22,9 +34,9 @@ static void make_probe(struct mapping_reader *reader)
 struct schema_mapping *mapping_read(const struct yaml_node *root,
                                     const struct mapping_context *context, struct err *err)
 {
-    static const char *const keys[] = { "version", "title",   "type",      "source",
-                                        "schema",  "table",   "collation", "sharing",
-                                        "key",     "columns", "fields",    NULL };
+    static const char *const keys[] = { "version", "title",  "type",      "source",  "schema",
+                                        "table",   "query",  "collation", "sharing", "key",
+                                        "columns", "fields", NULL };
     struct arena *arena = context->env.arena;
     struct schema_mapping *mapping = arena_alloc(arena, sizeof *mapping);
     struct mapping_reader reader = {
@@ -43,6 +55,7 @@ struct schema_mapping *mapping_read(const struct yaml_node *root,
         mapping_fini(mapping);
         return NULL;
     }
+    make_from(&reader);
     make_probe(&reader);
     mapping->dataset.mapping = mapping;
     return mapping;

@@ -103,7 +103,9 @@ struct mapping_leaf {
 
 struct schema_mapping {
     struct schema_dataset dataset;
-    const char *table_quoted; /* "schema"."table" */
+    const char *table_quoted; /* "schema"."table" of a table or view; NULL for a query */
+    const char *source_sql;   /* that, or the query in brackets: not readable without an alias */
+    const char *from_sql;     /* what follows FROM */
     struct mapping_column *columns;
     size_t column_count;
     struct mapping_leaf *leaves;

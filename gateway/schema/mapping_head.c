@@ -50,26 +50,41 @@ static int read_sharing(struct mapping_reader *reader, const struct yaml_node *r
                       "sharing must be open, conditional or denied");
 }
 
-static int read_table(struct mapping_reader *reader, const struct yaml_node *root)
+static int read_table(struct mapping_reader *reader, const struct yaml_node *node,
+                      const struct yaml_node *schema_node)
 {
     const char *schema = "public", *table = NULL;
-    const struct yaml_node *node = yaml_get(root, "table");
-    if (node == NULL)
-        return yaml_error(root, reader->err, "MAPPING_INVALID", "\"table\" is missing; add it");
     if (mapping_read_identifier(reader, node, "the table's name", &table) != 0)
         return -1;
-    node = yaml_get(root, "schema");
-    if (node != NULL && mapping_read_identifier(reader, node, "the schema's name", &schema) != 0)
+    if (schema_node != NULL &&
+        mapping_read_identifier(reader, schema_node, "the schema's name", &schema) != 0)
         return -1;
     reader->mapping->table_quoted =
         arena_format(reader->arena, "%s.%s", mapping_quote(reader->arena, schema, '"'),
                      mapping_quote(reader->arena, table, '"'));
-    node = yaml_get(root, "collation");
-    if (node != NULL && strcmp(yaml_text(node), "C") != 0)
-        return yaml_error(node, reader->err, "MAPPING_INVALID",
+    reader->mapping->source_sql = reader->mapping->table_quoted;
+    return 0;
+}
+
+static int read_source(struct mapping_reader *reader, const struct yaml_node *root)
+{
+    const struct yaml_node *table = yaml_get(root, "table"), *query = yaml_get(root, "query");
+    const struct yaml_node *schema = yaml_get(root, "schema");
+    const struct yaml_node *collation = yaml_get(root, "collation");
+    if (table == NULL && query == NULL)
+        return yaml_error(root, reader->err, "MAPPING_INVALID",
+                          "\"table\" is missing; add it, or a \"query\"");
+    if (query != NULL && (table != NULL || schema != NULL))
+        return yaml_error(query, reader->err, "MAPPING_INVALID",
+                          "table (with schema) and query exclude each other; keep one");
+    if (query != NULL ? mapping_read_query(reader, query) != 0
+                      : read_table(reader, table, schema) != 0)
+        return -1;
+    if (collation != NULL && strcmp(yaml_text(collation), "C") != 0)
+        return yaml_error(collation, reader->err, "MAPPING_INVALID",
                           "collation can only be C (also for C.UTF-8 and POSIX); leave it out for "
                           "any other");
-    reader->mapping->collation_c = node != NULL;
+    reader->mapping->collation_c = collation != NULL;
     return 0;
 }
 
@@ -100,7 +115,7 @@ int mapping_read_head(struct mapping_reader *reader, const struct yaml_node *roo
         return -1;
     if (read_titles(reader, root) != 0 || read_type_of_record(reader, root) != 0 ||
         mapping_read_text(reader, root, "source", &dataset->source) != 0 ||
-        read_table(reader, root) != 0 || read_sharing(reader, root) != 0)
+        read_source(reader, root) != 0 || read_sharing(reader, root) != 0)
         return -1;
     dataset->department = arena_strdup(reader->arena, reader->context->department);
     dataset->name =

@@ -23,6 +23,8 @@ struct mapping_reader {
 int mapping_read_head(struct mapping_reader *reader, const struct yaml_node *root);
 int mapping_read_text(struct mapping_reader *reader, const struct yaml_node *root, const char *key,
                       const char **text_r);
+/* mapping_query.c */
+int mapping_read_query(struct mapping_reader *reader, const struct yaml_node *node);
 /* mapping_part.c: a column is found or added */
 int mapping_read_identifier(struct mapping_reader *reader, const struct yaml_node *node,
                             const char *what, const char **name_r);

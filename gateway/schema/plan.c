@@ -58,7 +58,7 @@ static const int *select_columns(struct schema_plan *plan, const uint8_t *fields
         if (needed[i])
             plan_sql_add(&sql, "%s%s", result[i] > 0 ? ", " : "", mapping->columns[i].quoted);
     }
-    plan_sql_add(&sql, " FROM %s", mapping->table_quoted);
+    plan_sql_add(&sql, " FROM %s", mapping->from_sql);
     struct db_sql text;
     plan->select = plan_sql_finish(&sql, &text, NULL) == 0 ? text.text : NULL;
     return result;
@@ -376,7 +376,7 @@ static int after_forms(const struct schema_plan *plan, const struct native_key *
             err, ERR_INVALID_ARGUMENT, "CURSOR_NEEDED",
             "This dataset continues behind a cursor only; use the one of the last page.");
     plan_sql_add(sql, " WHERE %s > COALESCE((SELECT min(k.%s) FROM %s AS k WHERE k.%s = ANY(",
-                 column, column, plan->mapping->table_quoted, column);
+                 column, column, plan->mapping->source_sql, column);
     plan_sql_array(sql, native->columns[0].items, native->columns[0].count);
     plan_sql_text(sql, ")), (SELECT min(f) FROM unnest(");
     plan_sql_array(sql, native->columns[0].items, native->columns[0].count);
