@@ -24,7 +24,15 @@ struct db_value {
     uint32_t len;
 };
 
+/* One row the caller put together itself. */
+struct db_tuple {
+    const struct db_value *values;
+    int count;
+};
+
 struct db_rows; /* a borrowed view of one result */
+/* The same view of one tuple, which must live as long: columns have no type and no name. */
+const struct db_rows *db_rows_of_tuple(const struct db_tuple *tuple);
 int db_row_count(const struct db_rows *rows);
 int db_column_count(const struct db_rows *rows);
 struct db_value db_value(const struct db_rows *rows, int row, int column);

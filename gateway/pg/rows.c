@@ -9,18 +9,38 @@ static const PGresult *result_of(const struct db_rows *rows)
     return (const PGresult *)(const void *)rows;
 }
 
+/* A tuple is told from a result by the lowest bit of its address, which allocation keeps clear: a
+ * row read back a million times a second cannot be built in libpq's memory first. */
+enum { TUPLE_BIT = 1 };
+
+const struct db_rows *db_rows_of_tuple(const struct db_tuple *tuple)
+{
+    return (const struct db_rows *)((uintptr_t)tuple | TUPLE_BIT);
+}
+
+static const struct db_tuple *tuple_of(const struct db_rows *rows)
+{
+    uintptr_t address = (uintptr_t)rows;
+    return (address & TUPLE_BIT) != 0 ? (const struct db_tuple *)(address - TUPLE_BIT) : NULL;
+}
+
 int db_row_count(const struct db_rows *rows)
 {
-    return PQntuples(result_of(rows));
+    return tuple_of(rows) != NULL ? 1 : PQntuples(result_of(rows));
 }
 
 int db_column_count(const struct db_rows *rows)
 {
-    return PQnfields(result_of(rows));
+    const struct db_tuple *tuple = tuple_of(rows);
+    return tuple != NULL ? tuple->count : PQnfields(result_of(rows));
 }
 
 struct db_value db_value(const struct db_rows *rows, int row, int column)
 {
+    const struct db_tuple *tuple = tuple_of(rows);
+    if (tuple != NULL)
+        return row == 0 && column >= 0 && column < tuple->count ? tuple->values[column]
+                                                                : (struct db_value){ NULL, 0 };
     const PGresult *result = result_of(rows);
     if (row < 0 || row >= PQntuples(result) || column < 0 || column >= PQnfields(result))
         return (struct db_value){ NULL, 0 };
@@ -32,17 +52,17 @@ struct db_value db_value(const struct db_rows *rows, int row, int column)
 
 uint32_t db_column_type(const struct db_rows *rows, int column)
 {
-    return PQftype(result_of(rows), column);
+    return tuple_of(rows) != NULL ? 0 : PQftype(result_of(rows), column);
 }
 
 int32_t db_column_modifier(const struct db_rows *rows, int column)
 {
-    return PQfmod(result_of(rows), column);
+    return tuple_of(rows) != NULL ? -1 : PQfmod(result_of(rows), column);
 }
 
 const char *db_column_name(const struct db_rows *rows, int column)
 {
-    const char *name = PQfname(result_of(rows), column);
+    const char *name = tuple_of(rows) != NULL ? NULL : PQfname(result_of(rows), column);
     return name != NULL ? name : "";
 }
 

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "conf/yaml.h"
 #include "schema/mapping_reader.h"
+#include "schema/mapping_write.h"
 
 enum { PROBE_BYTES_MAX = 1024 * 1024 }; /* 1,600 columns and a query */
 
@@ -36,7 +37,7 @@ struct schema_mapping *mapping_read(const struct yaml_node *root,
 {
     static const char *const keys[] = { "version", "title",  "type",      "source",  "schema",
                                         "table",   "query",  "collation", "sharing", "key",
-                                        "columns", "fields", NULL };
+                                        "columns", "fields", "write",     NULL };
     struct arena *arena = context->env.arena;
     struct schema_mapping *mapping = arena_alloc(arena, sizeof *mapping);
     struct mapping_reader reader = {
@@ -51,7 +52,9 @@ struct schema_mapping *mapping_read(const struct yaml_node *root,
         yaml_error(root, err, "MAPPING_INVALID", "the mapping has no fields; add \"fields:\"");
         return NULL;
     }
-    if (mapping_read_fields(&reader, fields) != 0 || mapping_read_key(&reader, root) != 0) {
+    const struct yaml_node *write = yaml_get(root, "write");
+    if (mapping_read_fields(&reader, fields) != 0 || mapping_read_key(&reader, root) != 0 ||
+        (write != NULL && mapping_write_read(mapping, write, context, &mapping->write, err) != 0)) {
         mapping_fini(mapping);
         return NULL;
     }
@@ -61,15 +64,21 @@ struct schema_mapping *mapping_read(const struct yaml_node *root,
     return mapping;
 }
 
+void mapping_leaf_fini(struct mapping_leaf *leaf)
+{
+    for (size_t i = 0; i < leaf->step_count; i++)
+        if (leaf->steps[i].kind->dispose != NULL && leaf->steps[i].config != NULL)
+            leaf->steps[i].kind->dispose(leaf->steps[i].config);
+    leaf->step_count = 0;
+}
+
 void mapping_fini(struct schema_mapping *mapping)
 {
     for (size_t i = 0; i < mapping->leaf_count; i++)
-        for (size_t j = 0; j < mapping->leaves[i].step_count; j++) {
-            const struct normaliser_step *step = &mapping->leaves[i].steps[j];
-            if (step->kind->dispose != NULL && step->config != NULL)
-                step->kind->dispose(step->config);
-        }
+        mapping_leaf_fini(&mapping->leaves[i]);
     mapping->leaf_count = 0;
+    mapping_write_fini(mapping->write);
+    mapping->write = NULL;
 }
 
 const struct mapping_leaf *mapping_leaf_of(const struct schema_mapping *mapping,

@@ -16,6 +16,7 @@
 #include "schema/normaliser_internal.h"
 
 struct err;
+struct mapping_write;
 struct yaml_node;
 
 enum {
@@ -116,6 +117,7 @@ struct schema_mapping {
     bool key_exact;   /* one canonical key has one native key */
     bool collation_c; /* text columns compare by bytes */
     const char *probe_sql;
+    struct mapping_write *write; /* its `write:` section, or NULL (mapping_write.h) */
 };
 
 /* What a mapping is read with. */
@@ -130,6 +132,13 @@ struct mapping_context {
 struct schema_mapping *mapping_read(const struct yaml_node *root,
                                     const struct mapping_context *context, struct err *err);
 void mapping_fini(struct schema_mapping *mapping);
+
+/* Reads one entry of `fields`, for the section about writing: new columns are added to `mapping`,
+ * whose `types` may name theirs. */
+int mapping_leaf_read(struct schema_mapping *mapping, const struct mapping_context *context,
+                      const struct yaml_node *types, const struct yaml_node *key,
+                      const struct yaml_node *value, struct mapping_leaf *leaf, struct err *err);
+void mapping_leaf_fini(struct mapping_leaf *leaf);
 
 /* Leaves of a top-level field; NULL when the field is not mapped or mapped below itself. */
 const struct mapping_leaf *mapping_leaf_of(const struct schema_mapping *mapping,

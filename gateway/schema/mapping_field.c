@@ -278,6 +278,21 @@ static int read_leaf(struct mapping_reader *reader, const struct yaml_node *key,
     return 0;
 }
 
+int mapping_leaf_read(struct schema_mapping *mapping, const struct mapping_context *context,
+                      const struct yaml_node *types, const struct yaml_node *key,
+                      const struct yaml_node *value, struct mapping_leaf *leaf, struct err *err)
+{
+    struct mapping_reader reader = { .mapping = mapping,
+                                     .context = context,
+                                     .arena = context->env.arena,
+                                     .err = err,
+                                     .types = types };
+    if (read_leaf(&reader, key, value, leaf) != 0)
+        return -1;
+    mapping_leaf_analyse(mapping, leaf);
+    return 0;
+}
+
 int mapping_read_fields(struct mapping_reader *reader, const struct yaml_node *fields)
 {
     struct schema_mapping *mapping = reader->mapping;
