@@ -127,6 +127,24 @@ void code_table_natives(const struct code_table *table, const struct code_view *
     }
 }
 
+size_t code_table_natives_max(const struct code_table *table, const struct code_view *view)
+{
+    struct strmap counts;
+    size_t most = 0;
+    strmap_init(&counts);
+    for (size_t i = 0; i < table->row_count; i++) {
+        const char *becomes = NULL;
+        enum code_state state = resolve_row(table, view, &table->rows[i], &becomes);
+        if (state != CODE_STATE_FOUND && state != CODE_STATE_MAPPED)
+            continue;
+        size_t count = row_number(&counts, becomes, strlen(becomes)) + 1;
+        strmap_set(&counts, becomes, (void *)(uintptr_t)count);
+        most = count > most ? count : most;
+    }
+    strmap_fini(&counts);
+    return most + view->others_keep;
+}
+
 const char *code_table_native(const struct code_table *table, const struct code_view *view,
                               const char *canonical, size_t len)
 {

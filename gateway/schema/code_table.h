@@ -89,6 +89,8 @@ enum code_state code_table_resolve(const struct code_table *table, const struct 
 /* Appends every native code that resolves to a canonical text. */
 void code_table_natives(const struct code_table *table, const struct code_view *view,
                         const char *canonical, struct text_list *natives);
+/* The most native codes one canonical text has. */
+size_t code_table_natives_max(const struct code_table *table, const struct code_view *view);
 /* The native code to write: the preferred one, or the first, among those valid on the view's day.
  * NULL: none. */
 const char *code_table_native(const struct code_table *table, const struct code_view *view,

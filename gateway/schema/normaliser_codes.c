@@ -173,6 +173,24 @@ static int configure_enum(const struct yaml_node *at, const struct yaml_node *pa
     return 0;
 }
 
+/* With more native codes for one canonical text than a filter may list there is no way back for
+ * filters: a list that is cut short would miss rows. Writing needs one code only. */
+static const struct normaliser_kind codes_of_many = {
+    .base = { "codes", run_codes, "codes, with too many native codes of one text for a filter" },
+    .back = BACK_NONE,
+    .loss_of = loss_of_codes,
+    .write = write_codes,
+    .dispose = dispose_codes,
+};
+
+static const struct normaliser_kind *variant_of_codes(const void *config)
+{
+    const struct codes_config *codes = config;
+    bool many = codes->table->row_count >= TEXT_LIST_MAX &&
+                code_table_natives_max(codes->table, &codes->view) > TEXT_LIST_MAX;
+    return many ? &codes_of_many : &normaliser_codes;
+}
+
 const struct normaliser_kind normaliser_codes = {
     .base = { "codes", run_codes,
               "looks the value up in a code table; ended codes can follow their successor" },
@@ -181,6 +199,7 @@ const struct normaliser_kind normaliser_codes = {
     .loss_of = loss_of_codes,
     .write = write_codes,
     .configure = configure_codes,
+    .variant = variant_of_codes,
     .dispose = dispose_codes,
 };
 

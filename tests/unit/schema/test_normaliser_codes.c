@@ -81,6 +81,33 @@ static void filters_follow_the_history(void **state)
     assert_true(lists("codes: sex", "MALE", "男 1 M "));
 }
 
+/* A filter that lists 1024 of 1025 codes would miss rows: then there is no way back. */
+static void too_many_codes_have_no_way_back(void **state)
+{
+    (void)state;
+    for (int rows = TEXT_LIST_MAX; rows <= TEXT_LIST_MAX + 1; rows++) {
+        struct buf csv;
+        struct err err = ERR_INIT;
+        buf_init(&csv, CODE_TABLE_BYTES_MAX);
+        buf_append_str(&csv, "native,canonical\n");
+        for (int i = 0; i < rows; i++)
+            buf_append_format(&csv, "%d,one\n", i);
+        char name[16], text[32];
+        (void)snprintf(name, sizeof name, "many%d", rows);
+        (void)snprintf(text, sizeof text, "codes: %s", name);
+        add_table(name, buf_cstr(&csv));
+        struct normaliser_step step = read_step(text, &err);
+        assert_int_equal(step.kind->back, rows > TEXT_LIST_MAX ? BACK_NONE : BACK_FINITE);
+        struct buf value;
+        buf_init(&value, 64);
+        buf_append_str(&value, "one");
+        assert_int_equal(normaliser_write(&step, &value), 0);
+        assert_string_equal(buf_cstr(&value), "0");
+        buf_fini(&value);
+        buf_fini(&csv);
+    }
+}
+
 static void written(const char *step_text, const char *canonical, const char *native)
 {
     struct err err = ERR_INIT;
@@ -236,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codes_are_read_as_of_a_day),
         cmocka_unit_test(filters_follow_the_history),
+        cmocka_unit_test(too_many_codes_have_no_way_back),
         cmocka_unit_test(valid_codes_are_written),
         cmocka_unit_test(days_are_read),
         cmocka_unit_test(wrong_views_are_refused),
