@@ -21,6 +21,7 @@ enum {
     FILES_MAX = 20000,
     NAME_BYTES_MAX = 64, /* of a department or dataset */
     FOLDER_DEPTH_MAX = 4,
+    FAULTS_MAX = 100, /* of one file: more are no help */
 };
 
 /* One file of the bundle, by its path inside it. */
@@ -39,6 +40,9 @@ struct schema_bundle {
     struct schema_mapping **mappings; /* sorted by dataset name */
     size_t mapping_count;
     uint8_t digest[SCHEMA_DIGEST_BYTES];
+    schema_fault_fn tell; /* NULL: the first fault ends loading */
+    void *tell_arg;
+    size_t fault_count;
 };
 
 static int load_files(struct schema_bundle *bundle, const char *folder, const char *suffix,
@@ -60,13 +64,15 @@ static int by_name(const void *a, const void *b)
     return strcmp((*left)->dataset.name, (*right)->dataset.name);
 }
 
-struct schema_bundle *schema_bundle_load(const char *dir, const char *descriptor_file,
-                                         struct err *err)
+static struct schema_bundle *load(const char *dir, const char *descriptor_file,
+                                  schema_fault_fn tell, void *arg, struct err *err)
 {
     struct schema_bundle *bundle = mem_zero(sizeof *bundle);
     arena_init(&bundle->arena);
     strmap_init(&bundle->code_tables);
     bundle->dir = arena_strdup(&bundle->arena, dir);
+    bundle->tell = tell;
+    bundle->tell_arg = arg;
     int result = 0;
     if (load_types(bundle, descriptor_file, err) != 0 ||
         load_files(bundle, "codes", ".csv", 0, err) != 0 ||
@@ -79,10 +85,35 @@ struct schema_bundle *schema_bundle_load(const char *dir, const char *descriptor
         else
             make_digest(bundle);
     }
+    if (result != 0 && tell != NULL)
+        tell(arg, err);
     free_files(bundle);
-    if (result != 0)
+    if (result != 0 || bundle->fault_count > 0)
         schema_bundle_free(&bundle);
     return bundle;
+}
+
+struct schema_bundle *schema_bundle_load(const char *dir, const char *descriptor_file,
+                                         struct err *err)
+{
+    return load(dir, descriptor_file, NULL, NULL, err);
+}
+
+struct schema_bundle *schema_bundle_check(const char *dir, const char *descriptor_file,
+                                          schema_fault_fn tell, void *arg)
+{
+    struct err err = ERR_INIT;
+    return load(dir, descriptor_file, tell, arg, &err);
+}
+
+/* 0 when loading goes on behind this fault. */
+static int fault(struct schema_bundle *bundle, const struct err *err)
+{
+    if (bundle->tell == NULL)
+        return -1;
+    bundle->fault_count++;
+    bundle->tell(bundle->tell_arg, err);
+    return 0;
 }
 
 void schema_bundle_free(struct schema_bundle **bundle)
@@ -253,24 +284,28 @@ static int load_types(struct schema_bundle *bundle, const char *path, struct err
 /* --- contents -----------------------------------------------------------------------------------
  */
 
+static int load_code_table(struct schema_bundle *bundle, const struct bundle_file *file,
+                           struct err *err)
+{
+    const char *base = strrchr(file->path, '/') + 1;
+    const char *name = arena_strndup(&bundle->arena, base, strlen(base) - strlen(".csv"));
+    if (strmap_get(&bundle->code_tables, name) != NULL)
+        return err_set(err, ERR_INVALID_ARGUMENT, "CODE_TABLE_INVALID",
+                       "%s:1:1: another code table has this name; rename one", file->path);
+    struct code_table *table = code_table_parse(
+        &bundle->arena, file->path, name, (const char *)file->content.data, file->content.len, err);
+    if (table == NULL)
+        return -1;
+    strmap_set(&bundle->code_tables, table->name, table);
+    return 0;
+}
+
 static int load_code_tables(struct schema_bundle *bundle, struct err *err)
 {
-    for (size_t i = 0; i < bundle->file_count; i++) {
-        const struct bundle_file *file = &bundle->files[i];
-        if (!has_suffix(file->path, ".csv"))
-            continue;
-        const char *base = strrchr(file->path, '/') + 1;
-        const char *name = arena_strndup(&bundle->arena, base, strlen(base) - strlen(".csv"));
-        if (strmap_get(&bundle->code_tables, name) != NULL)
-            return err_set(err, ERR_INVALID_ARGUMENT, "CODE_TABLE_INVALID",
-                           "%s:1:1: another code table has this name; rename one", file->path);
-        struct code_table *table =
-            code_table_parse(&bundle->arena, file->path, name, (const char *)file->content.data,
-                             file->content.len, err);
-        if (table == NULL)
+    for (size_t i = 0; i < bundle->file_count; i++)
+        if (has_suffix(bundle->files[i].path, ".csv") &&
+            load_code_table(bundle, &bundle->files[i], err) != 0 && fault(bundle, err) != 0)
             return -1;
-        strmap_set(&bundle->code_tables, table->name, table);
-    }
     return 0;
 }
 
@@ -315,6 +350,129 @@ static struct schema_mapping *load_mapping(struct schema_bundle *bundle,
     return mapping;
 }
 
+/* --- more than one fault in a file --------------------------------------------------------------
+ */
+
+/* Line of the fault in "file:line:column: ..."; 0 when it has none. */
+static int fault_line(const struct bundle_file *file, const struct err *err)
+{
+    size_t len = strlen(file->path);
+    bool ours = strncmp(err->text, file->path, len) == 0 && err->text[len] == ':';
+    return ours ? (int)strtol(err->text + len + 1, NULL, 10) : 0;
+}
+
+static int last_line(const struct yaml_node *node)
+{
+    int last = yaml_line(node);
+    for (size_t i = 0; yaml_kind(node) != YAML_SCALAR && i < yaml_count(node); i++) {
+        bool mapping = yaml_kind(node) == YAML_MAPPING;
+        int line = last_line(mapping ? yaml_value(node, i) : yaml_item(node, i));
+        last = line > last ? line : last;
+    }
+    return last;
+}
+
+/* Lines of the entry of `mapping` that holds `line`; false when the lines are not its own alone. */
+static bool entry_lines(const struct yaml_node *mapping, int line, int *first_r, int *last_r)
+{
+    for (size_t i = 0; yaml_kind(mapping) == YAML_MAPPING && i < yaml_count(mapping); i++) {
+        *first_r = yaml_line(yaml_key(mapping, i));
+        *last_r = last_line(yaml_value(mapping, i));
+        if (line < *first_r || line > *last_r)
+            continue;
+        bool alone = i == 0 || last_line(yaml_value(mapping, i - 1)) < *first_r;
+        bool last = i + 1 == yaml_count(mapping);
+        return alone && (last || yaml_line(yaml_key(mapping, i + 1)) > *last_r) &&
+               yaml_count(mapping) > 1;
+    }
+    return false;
+}
+
+/* Empties the lines, so that those behind keep their numbers, and puts `text` into the first. */
+static void replace_lines(struct buf *content, int first, int last, const char *text)
+{
+    struct buf out;
+    int line = 1;
+    buf_init(&out, CODE_TABLE_BYTES_MAX + 1);
+    if (first == 1)
+        (void)buf_append_str(&out, text);
+    for (size_t i = 0; i < content->len; i++) {
+        bool end = content->data[i] == '\n';
+        if (end || line < first || line > last)
+            (void)buf_append_byte(&out, content->data[i]);
+        line += end;
+        if (end && line == first)
+            (void)buf_append_str(&out, text);
+    }
+    buf_fini(content);
+    *content = out;
+}
+
+/* What stands in for a faulty entry of the head, so that the fields can be looked at; NULL for the
+ * fields as a whole. */
+static const char *stand_in(const struct yaml_node *root, int line)
+{
+    static const char *const entries[][2] = {
+        { "version", "version: 1" },    { "title", "title: {en: x, zh: x}" },
+        { "source", "source: x" },      { "table", "table: x" },
+        { "sharing", "sharing: open" }, { "fields", NULL },
+    };
+    for (size_t i = 0; yaml_kind(root) == YAML_MAPPING && i < yaml_count(root); i++)
+        for (size_t j = 0; j < sizeof entries / sizeof entries[0]; j++)
+            if (yaml_line(yaml_key(root, i)) == line &&
+                strcmp(yaml_text(yaml_key(root, i)), entries[j][0]) == 0)
+                return entries[j][1];
+    return "";
+}
+
+/* Where the entry with the fault stands and what replaces it; false when there is no going on. */
+static bool faulty_entry(const struct yaml_node *root, int line, int *first_r, int *last_r,
+                         const char **text_r)
+{
+    const struct yaml_node *fields =
+        yaml_kind(root) == YAML_MAPPING ? yaml_get(root, "fields") : NULL;
+    *text_r = "";
+    if (fields == NULL)
+        return false;
+    if (entry_lines(fields, line, first_r, last_r))
+        return true;
+    *text_r = entry_lines(root, line, first_r, last_r) ? stand_in(root, *first_r) : NULL;
+    return *text_r != NULL;
+}
+
+/* Takes the entry with the known fault out of the text and reads the mapping again. What then is
+ * missing elsewhere may only be the hole: the first fault outside an entry ends the search. */
+static void find_more_faults(struct schema_bundle *bundle, const struct bundle_file *file,
+                             struct err *err)
+{
+    struct bundle_file copy = { .path = file->path };
+    int line = fault_line(file, err);
+    buf_init(&copy.content, CODE_TABLE_BYTES_MAX + 1);
+    (void)buf_append(&copy.content, file->content.data, file->content.len);
+    for (int round = 0; round < FAULTS_MAX && line > 0; round++) {
+        struct err unused = ERR_INIT;
+        struct yaml *yaml =
+            yaml_parse(copy.path, (const char *)copy.content.data, copy.content.len, &unused);
+        int first = 0, last = 0;
+        const char *text = "";
+        bool known = yaml != NULL && faulty_entry(yaml_root(yaml), line, &first, &last, &text);
+        yaml_free(&yaml);
+        if (!known)
+            break;
+        if (round > 0)
+            (void)fault(bundle, err);
+        replace_lines(&copy.content, first, last, text);
+        struct schema_mapping *mapping = load_mapping(bundle, &copy, err);
+        int before = line;
+        line = mapping == NULL ? fault_line(file, err) : 0;
+        if (line == before) /* the hole itself */
+            line = 0;
+        if (mapping != NULL)
+            mapping_fini(mapping);
+    }
+    buf_fini(&copy.content);
+}
+
 static int load_mappings(struct schema_bundle *bundle, struct err *err)
 {
     bundle->mappings = mem_array(bundle->file_count + 1, sizeof(struct schema_mapping *));
@@ -322,8 +480,12 @@ static int load_mappings(struct schema_bundle *bundle, struct err *err)
         if (!has_suffix(bundle->files[i].path, ".yaml"))
             continue;
         struct schema_mapping *mapping = load_mapping(bundle, &bundle->files[i], err);
-        if (mapping == NULL)
+        if (mapping == NULL && fault(bundle, err) != 0)
             return -1;
+        if (mapping == NULL) {
+            find_more_faults(bundle, &bundle->files[i], err);
+            continue;
+        }
         bundle->mappings[bundle->mapping_count++] = mapping;
     }
     qsort(bundle->mappings, bundle->mapping_count, sizeof(struct schema_mapping *), by_name);

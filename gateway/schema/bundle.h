@@ -1,6 +1,6 @@
 /* A schema bundle: descriptor set, mappings and code tables, loaded and compiled as one.
  * Ownership: the bundle owns its datasets; they live until schema_bundle_free.
- * Never calls back; loading is synchronous, at process start and in the CLI.
+ * Calls back only while schema_bundle_check runs; loading is synchronous.
  * Limits: named in the mapping loader; a file beyond them is refused with its position.
  * Does not talk to a database: drift is checked by whoever owns the connection (plan.h). */
 #ifndef SLUICE_SCHEMA_BUNDLE_H
@@ -48,6 +48,11 @@ struct schema_bundle;
  * "file:line:column: ". */
 struct schema_bundle *schema_bundle_load(const char *dir, const char *descriptor_file,
                                          struct err *err);
+/* The same for people who write mappings: goes on behind a fault and tells each one, those of other
+ * files and of other fields too, in order of file and line. NULL when there was any. */
+typedef void (*schema_fault_fn)(void *arg, const struct err *fault);
+struct schema_bundle *schema_bundle_check(const char *dir, const char *descriptor_file,
+                                          schema_fault_fn tell, void *arg);
 void schema_bundle_free(struct schema_bundle **bundle);
 
 /* SHA-256 over the sorted contents: equal bundles have equal digests wherever they lie. */
