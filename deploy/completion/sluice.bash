@@ -41,6 +41,15 @@ _sluice() {
     --migrations) COMPREPLY=($(compgen -d -- "$current")); return ;;
     --title) return ;;
     --title-zh) return ;;
+    --table) return ;;
+    --department) return ;;
+    --type) return ;;
+    --source) return ;;
+    --sample) return ;;
+    --out) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    --against) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --record) return ;;
+    --role) return ;;
   esac
   if [[ -z $first && $current != -* ]]; then
     COMPREPLY=($(compgen -W "catalog lookup query agreement audit schema config doctor control department officer version completion" -- "$current")); return
@@ -49,7 +58,7 @@ _sluice() {
     catalog) subcommands="list show" ;;
     agreement) subcommands="grant list show revoke" ;;
     audit) subcommands="tail checkpoint" ;;
-    schema) subcommands="check" ;;
+    schema) subcommands="check infer preview diff grants docs" ;;
     config) subcommands="check" ;;
     control) subcommands="init migrate" ;;
     department) subcommands="add list" ;;
@@ -70,7 +79,12 @@ _sluice() {
     "agreement revoke") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit tail") options=" --lines --follow --dataset --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit checkpoint") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
-    "schema check") options=" --descriptors --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema check") options=" --against --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema infer") options=" --table --department --dataset --type --source --out --sample --show-samples --database --descriptors --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema preview") options=" --database --limit --sample --record --unmasked --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema diff") options=" --fail-on-breaking --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema grants") options=" --role --database --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema docs") options=" --out --descriptors --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "config check") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "doctor "*) options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "control init") options=" --database --migrations --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -2,7 +2,7 @@
  * Ownership: `struct cli` lives for one run and borrows argv and the environment.
  * Never calls back; every command runs to its end.
  * Limits: CLI_OPTIONS_MAX options a command, CLI_ARGS_MAX words a command line.
- * Does not hold state between runs and writes no file. */
+ * Does not hold state between runs; writes files only into a folder that --out names. */
 #ifndef SLUICE_CLI_CLI_H
 #define SLUICE_CLI_CLI_H
 
@@ -101,7 +101,12 @@ int agreement_show(struct cli *cli);
 int agreement_revoke(struct cli *cli);
 int audit_tail(struct cli *cli);
 int audit_checkpoint(struct cli *cli);
-int check_schema(struct cli *cli);
+int schema_check(struct cli *cli);
+int schema_infer(struct cli *cli);
+int schema_preview(struct cli *cli);
+int schema_diff(struct cli *cli);
+int schema_grants(struct cli *cli);
+int schema_docs(struct cli *cli);
 int check_config(struct cli *cli);
 int doctor_run(struct cli *cli);
 int control_init(struct cli *cli);

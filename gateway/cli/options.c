@@ -43,6 +43,18 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_TITLE] = { "title", 0, "TEXT", NULL, MSG_OPT_TITLE },
     [OPT_TITLE_ZH] = { "title-zh", 0, "TEXT", NULL, MSG_OPT_TITLE_ZH },
     [OPT_ENABLE] = { "enable", 0, NULL, NULL, MSG_OPT_ENABLE },
+    [OPT_TABLE] = { "table", 0, "TABLE", NULL, MSG_OPT_TABLE },
+    [OPT_DEPARTMENT] = { "department", 0, "NAME", NULL, MSG_OPT_DEPARTMENT },
+    [OPT_TYPE] = { "type", 0, "TYPE", NULL, MSG_OPT_TYPE },
+    [OPT_SOURCE] = { "source", 0, "NAME", NULL, MSG_OPT_SOURCE },
+    [OPT_SAMPLE] = { "sample", 0, "ROWS", NULL, MSG_OPT_SAMPLE },
+    [OPT_SHOW_SAMPLES] = { "show-samples", 0, NULL, NULL, MSG_OPT_SHOW_SAMPLES },
+    [OPT_OUT] = { "out", 0, "DIR", "@dir", MSG_OPT_OUT },
+    [OPT_AGAINST] = { "against", 0, "OLD", "@file", MSG_OPT_AGAINST },
+    [OPT_RECORD] = { "record", 0, "KEY", NULL, MSG_OPT_RECORD },
+    [OPT_UNMASKED] = { "unmasked", 0, NULL, NULL, MSG_OPT_UNMASKED },
+    [OPT_ROLE] = { "role", 0, "ROLE", NULL, MSG_OPT_ROLE },
+    [OPT_FAIL_ON_BREAKING] = { "fail-on-breaking", 0, NULL, NULL, MSG_OPT_FAIL_ON_BREAKING },
 };
 
 const struct cli_option_info *option_info(enum cli_option option)

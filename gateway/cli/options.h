@@ -55,6 +55,18 @@ enum cli_option {
     OPT_TITLE,
     OPT_TITLE_ZH,
     OPT_ENABLE,
+    OPT_TABLE,
+    OPT_DEPARTMENT,
+    OPT_TYPE,
+    OPT_SOURCE,
+    OPT_SAMPLE,
+    OPT_SHOW_SAMPLES,
+    OPT_OUT,
+    OPT_AGAINST,
+    OPT_RECORD,
+    OPT_UNMASKED,
+    OPT_ROLE,
+    OPT_FAIL_ON_BREAKING,
     OPT_COUNT
 };
 

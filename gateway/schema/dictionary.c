@@ -323,11 +323,15 @@ void dictionary_tables(const struct dictionary *dictionary, const struct yaml_no
     }
 }
 
-/* A plain scalar where YAML reads the same text back, else double quotes. */
+/* A plain scalar where YAML reads the same text back, else double quotes, however it was written:
+ * only a null is something else in quotes. */
 static void append_scalar(const struct yaml_node *node, struct buf *out)
 {
     const char *text = yaml_text(node);
-    bool plain = text[0] != '\0' && !yaml_is_quoted(node) && strpbrk(text, ",:#[]{}\"'") == NULL;
+    bool quoted_null =
+        yaml_is_quoted(node) && (strcmp(text, "null") == 0 || strcmp(text, "~") == 0);
+    bool plain = text[0] != '\0' && !quoted_null && strpbrk(text, ",:#[]{}\"'") == NULL &&
+                 text[0] != ' ' && text[strlen(text) - 1] != ' ';
 
     if (plain) {
         (void)buf_append_str(out, text);
