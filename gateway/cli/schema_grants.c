@@ -1,6 +1,7 @@
 /* sluice schema grants: what the department's DBA lets the gateway's role read, column by column. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/schema_place.h"
@@ -75,12 +76,15 @@ static void collect(struct grants *grants, const struct schema_dataset *dataset,
     free(columns);
 }
 
-/* Operands are datasets, and at most one folder (it is no dataset's name and does exist). */
+/* Operands are datasets and at most one folder: "a/b" may be either, so the disk decides. */
 static bool is_dataset(const char *word)
 {
-    const char *slash = strchr(word, '/');
-    return slash != NULL && slash != word && slash[1] != '\0' && strchr(slash + 1, '/') == NULL &&
-           word[0] != '.';
+    char *departments = mem_format("%s/departments", word);
+    bool folder = access(departments, F_OK) == 0 || strchr(word, '/') == NULL || word[0] == '.' ||
+                  word[0] == '/';
+
+    free(departments);
+    return !folder;
 }
 
 static bool wanted_dataset(const struct cli *cli, const char *name, bool *any_r)

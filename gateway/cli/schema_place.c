@@ -160,6 +160,8 @@ PGconn *schema_place_connect(const struct cli *cli, int *status_r)
         "SET statement_timeout = '" SCHEMA_STATEMENT_TIMEOUT "'",
         "SET lock_timeout = '5s'",
         "SET search_path = pg_catalog",
+        "SET timezone = 'UTC'", /* native texts read the same for everybody */
+        "SET datestyle = 'ISO'",
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     };
     static const char *const names[] = { "connect_timeout", "application_name", "client_encoding",

@@ -296,7 +296,7 @@ static void judge(struct schema_sample *sample, const struct probe *probe, const
         out->code = report.warnings[0].code;
     } else if (out->canonical == NULL && out->native != NULL && out->native[0] != '\0') {
         out->verdict = "ABSENT";
-    } else if (out->canonical != NULL &&
+    } else if (out->canonical != NULL && probe->native_count > 0 &&
                (out->native == NULL || strcmp(out->native, out->canonical) != 0)) {
         out->verdict = "CHANGED";
     }
