@@ -440,8 +440,19 @@ static bool faulty_entry(const struct yaml_node *root, int line, int *first_r, i
     return *text_r != NULL;
 }
 
-/* Takes the entry with the known fault out of the text and reads the mapping again. What then is
- * missing elsewhere may only be the hole: the first fault outside an entry ends the search. */
+/* What is missing as a whole stands where the mapping begins, and a key may miss the field that was
+ * taken out. */
+static bool of_the_hole(const struct yaml_node *root, const struct bundle_file *file,
+                        const struct err *err)
+{
+    char *start = mem_format("%s:%d:%d: ", file->path, yaml_line(root), yaml_column(root));
+    bool whole = strncmp(err->text, start, strlen(start)) == 0;
+    free(start);
+    return whole || strcmp(err->reason, "MAPPING_KEY") == 0;
+}
+
+/* Takes the entry with the known fault out of the text and reads the mapping again, until what is
+ * left has no fault, or one that only the hole has made. */
 static void find_more_faults(struct schema_bundle *bundle, const struct bundle_file *file,
                              struct err *err)
 {
@@ -455,7 +466,8 @@ static void find_more_faults(struct schema_bundle *bundle, const struct bundle_f
             yaml_parse(copy.path, (const char *)copy.content.data, copy.content.len, &unused);
         int first = 0, last = 0;
         const char *text = "";
-        bool known = yaml != NULL && faulty_entry(yaml_root(yaml), line, &first, &last, &text);
+        bool known = yaml != NULL && !(round > 0 && of_the_hole(yaml_root(yaml), file, err)) &&
+                     faulty_entry(yaml_root(yaml), line, &first, &last, &text);
         yaml_free(&yaml);
         if (!known)
             break;

@@ -252,6 +252,71 @@ static void drift_is_named(void **state)
     schema_bundle_free(&bundle);
 }
 
+struct faults {
+    char lines[16][ERR_TEXT_BYTES];
+    size_t count;
+};
+
+static void collect_fault(void *arg, const struct err *fault)
+{
+    struct faults *faults = arg;
+    assert_true(faults->count < 16);
+    (void)snprintf(faults->lines[faults->count++], ERR_TEXT_BYTES, "%s", fault->text);
+}
+
+/* Each text's faults, by their places; what only follows from another fault is not told. */
+static void every_fault_is_told_with_its_place(void **state)
+{
+    (void)state;
+    static const char start[] = "version: 1\ntitle: {en: R, zh: R}\ntype: gov.person.v1.Resident\n"
+                                "source: s\ntable: t\n";
+    static const struct {
+        const char *rest; /* from line 6 on */
+        const char *places[5];
+    } table[] = {
+        { "sharing: open\nfields: {id_number: a}\n", { NULL } },
+        { "sharing: maybe\nfields:\n  id_number: a\n  nam: b\n  sex: {from: c, normalise: [x]}\n",
+          { "6:10: ", "9:3: ", "10:30: " } },
+        { "sharing: open\ncolation: C\nfields:\n  id_number: a\n  nam: b\n",
+          { "7:1: ", "10:3: " } },
+        /* The key's own fault hides it; that it is missing then is no fault of its own. */
+        { "sharing: open\nfields:\n  id_number: {form: a}\n  name: b\n", { "8:15: " } },
+        { "sharing: open\nfields:\n  name: b\n", { "1:1: " } },
+        { "sharing: open\nfields: {id_number: {form: a}, nam: b}\n", { "7:22: " } }, /* one line */
+        { "sharing: open\n", { "1:1: " } },
+        { "sharing: [\n", { "" } },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char *text = mem_format("%s%s", start, table[i].rest);
+        char dir[] = "/tmp/sluice-check-XXXXXX", path[512];
+        struct faults faults = { .count = 0 };
+        size_t wanted = 0;
+        assert_non_null(mkdtemp(dir));
+        (void)snprintf(path, sizeof path, "%s/departments/d/x.yaml", dir);
+        make_folders(path);
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        assert_true(fputs(text, file) >= 0);
+        (void)fclose(file);
+        struct schema_bundle *bundle =
+            schema_bundle_check(dir, canonical_pb(), collect_fault, &faults);
+        assert_int_equal(nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+        while (table[i].places[wanted] != NULL)
+            wanted++;
+        assert_int_equal(bundle == NULL, wanted > 0);
+        for (size_t f = 0; f < faults.count; f++) {
+            char *place =
+                mem_format("departments/d/x.yaml:%s", f < wanted ? table[i].places[f] : "?");
+            if (strncmp(faults.lines[f], place, strlen(place)) != 0)
+                fail_msg("text %zu fault %zu: %s", i, f, faults.lines[f]);
+            free(place);
+        }
+        assert_int_equal(faults.count, wanted);
+        schema_bundle_free(&bundle);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +326,7 @@ int main(void)
         cmocka_unit_test(files_beside_the_rules_are_refused),
         cmocka_unit_test(digests_follow_contents_only),
         cmocka_unit_test(drift_is_named),
+        cmocka_unit_test(every_fault_is_told_with_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
