@@ -47,7 +47,10 @@ struct schema_bundle {
 
 static int load_files(struct schema_bundle *bundle, const char *folder, const char *suffix,
                       int depth, struct err *err);
-static int load_types(struct schema_bundle *bundle, const char *path, struct err *err);
+static int read_types(struct schema_bundle *bundle, const char *path, struct err *err);
+static int take_files(struct schema_bundle *bundle, const struct schema_file *files, size_t count,
+                      struct err *err);
+static int load_types(struct schema_bundle *bundle, struct err *err);
 static int load_code_tables(struct schema_bundle *bundle, struct err *err);
 static int load_mappings(struct schema_bundle *bundle, struct err *err);
 static void make_digest(struct schema_bundle *bundle);
@@ -64,29 +67,36 @@ static int by_name(const void *a, const void *b)
     return strcmp((*left)->dataset.name, (*right)->dataset.name);
 }
 
-static struct schema_bundle *load(const char *dir, const char *descriptor_file,
-                                  schema_fault_fn tell, void *arg, struct err *err)
+static struct schema_bundle *new_bundle(const char *dir)
 {
     struct schema_bundle *bundle = mem_zero(sizeof *bundle);
     arena_init(&bundle->arena);
     strmap_init(&bundle->code_tables);
     bundle->dir = arena_strdup(&bundle->arena, dir);
-    bundle->tell = tell;
-    bundle->tell_arg = arg;
-    int result = 0;
-    if (load_types(bundle, descriptor_file, err) != 0 ||
+    return bundle;
+}
+
+static int read_folder(struct schema_bundle *bundle, const char *descriptor_file, struct err *err)
+{
+    if (read_types(bundle, descriptor_file, err) != 0 ||
         load_files(bundle, "codes", ".csv", 0, err) != 0 ||
         load_files(bundle, "departments", ".yaml", 0, err) != 0)
+        return -1;
+    qsort(bundle->files, bundle->file_count, sizeof *bundle->files, by_path);
+    return 0;
+}
+
+/* What follows the reading is the same wherever the files came from. Takes the bundle; `result` is the
+ * reading's. */
+static struct schema_bundle *compile(struct schema_bundle *bundle, int result, struct err *err)
+{
+    if (result == 0 && (load_types(bundle, err) != 0 || load_code_tables(bundle, err) != 0 ||
+                        load_mappings(bundle, err) != 0))
         result = -1;
-    if (result == 0) {
-        qsort(bundle->files, bundle->file_count, sizeof *bundle->files, by_path);
-        if (load_code_tables(bundle, err) != 0 || load_mappings(bundle, err) != 0)
-            result = -1;
-        else
-            make_digest(bundle);
-    }
-    if (result != 0 && tell != NULL)
-        tell(arg, err);
+    if (result == 0)
+        make_digest(bundle);
+    else if (bundle->tell != NULL)
+        bundle->tell(bundle->tell_arg, err);
     free_files(bundle);
     if (result != 0 || bundle->fault_count > 0)
         schema_bundle_free(&bundle);
@@ -96,14 +106,25 @@ static struct schema_bundle *load(const char *dir, const char *descriptor_file,
 struct schema_bundle *schema_bundle_load(const char *dir, const char *descriptor_file,
                                          struct err *err)
 {
-    return load(dir, descriptor_file, NULL, NULL, err);
+    struct schema_bundle *bundle = new_bundle(dir);
+    return compile(bundle, read_folder(bundle, descriptor_file, err), err);
 }
 
 struct schema_bundle *schema_bundle_check(const char *dir, const char *descriptor_file,
                                           schema_fault_fn tell, void *arg)
 {
     struct err err = ERR_INIT;
-    return load(dir, descriptor_file, tell, arg, &err);
+    struct schema_bundle *bundle = new_bundle(dir);
+    bundle->tell = tell;
+    bundle->tell_arg = arg;
+    return compile(bundle, read_folder(bundle, descriptor_file, &err), &err);
+}
+
+struct schema_bundle *schema_bundle_load_files(const struct schema_file *files, size_t count,
+                                               struct err *err)
+{
+    struct schema_bundle *bundle = new_bundle("");
+    return compile(bundle, take_files(bundle, files, count, err), err);
 }
 
 /* 0 when loading goes on behind this fault. */
@@ -114,6 +135,30 @@ static int fault(struct schema_bundle *bundle, const struct err *err)
     bundle->fault_count++;
     bundle->tell(bundle->tell_arg, err);
     return 0;
+}
+
+struct schema_bundle *schema_bundle_empty(void)
+{
+    struct schema_bundle *bundle = new_bundle("");
+    bundle->mappings = mem_array(1, sizeof(struct schema_mapping *));
+    make_digest(bundle);
+    return bundle;
+}
+
+int schema_bundle_read(const char *dir, const char *descriptor_file, schema_file_fn take, void *arg,
+                       struct err *err)
+{
+    struct schema_bundle *bundle = new_bundle(dir);
+    int result = read_folder(bundle, descriptor_file, err);
+    for (size_t i = 0; i < bundle->file_count && result == 0; i++) {
+        const struct schema_file file = { .path = bundle->files[i].path,
+                                          .data = bundle->files[i].content.data,
+                                          .len = bundle->files[i].content.len };
+        take(arg, &file);
+    }
+    free_files(bundle);
+    schema_bundle_free(&bundle);
+    return result;
 }
 
 void schema_bundle_free(struct schema_bundle **bundle)
@@ -183,18 +228,30 @@ bool schema_dataset_filterable(const struct schema_dataset *dataset,
 /* --- files --------------------------------------------------------------------------------------
  */
 
-static int add_file(struct schema_bundle *bundle, const char *path, struct err *err)
+/* NULL when there are too many. */
+static struct bundle_file *new_file(struct schema_bundle *bundle, const char *path, size_t max,
+                                    struct err *err)
 {
-    if (bundle->file_count == FILES_MAX)
-        return err_set(err, ERR_INVALID_ARGUMENT, "BUNDLE_TOO_LARGE",
-                       "%s:1:1: the bundle has more than %d files", path, FILES_MAX);
+    if (bundle->file_count == FILES_MAX) {
+        (void)err_set(err, ERR_INVALID_ARGUMENT, "BUNDLE_TOO_LARGE",
+                      "%s:1:1: the bundle has more than %d files", path, FILES_MAX);
+        return NULL;
+    }
     size_t count = bundle->file_count;
     if ((count & (count - 1)) == 0) /* grows at powers of two */
         bundle->files =
             mem_resize(bundle->files, (count == 0 ? 1 : 2 * count) * sizeof *bundle->files);
     struct bundle_file *file = &bundle->files[bundle->file_count++];
     file->path = path;
-    buf_init(&file->content, CODE_TABLE_BYTES_MAX + 1);
+    buf_init(&file->content, max);
+    return file;
+}
+
+static int add_file(struct schema_bundle *bundle, const char *path, struct err *err)
+{
+    struct bundle_file *file = new_file(bundle, path, CODE_TABLE_BYTES_MAX + 1, err);
+    if (file == NULL)
+        return -1;
     char *full = mem_format("%s/%s", bundle->dir, path);
     int result = yaml_read_file(full, &file->content, err);
     free(full);
@@ -263,16 +320,86 @@ static void free_files(struct schema_bundle *bundle)
     bundle->file_count = 0;
 }
 
-static int load_types(struct schema_bundle *bundle, const char *path, struct err *err)
+static const char types_path[] = "canonical.pb";
+
+static int read_types(struct schema_bundle *bundle, const char *path, struct err *err)
 {
-    bundle->files = mem_zero(sizeof *bundle->files);
-    struct bundle_file *file = &bundle->files[0];
-    file->path = "canonical.pb";
-    bundle->file_count = 1;
-    buf_init(&file->content, SCHEMA_SET_BYTES_MAX + 1);
-    if (yaml_read_file(path, &file->content, err) != 0)
+    struct bundle_file *file = new_file(bundle, types_path, SCHEMA_SET_BYTES_MAX + 1, err);
+    if (file == NULL || yaml_read_file(path, &file->content, err) != 0)
         return err_set(err, ERR_NOT_FOUND, "FILE_UNREADABLE",
                        "canonical.pb:1:1: the descriptor set cannot be read");
+    return 0;
+}
+
+/* --- files from a list --------------------------------------------------------------------------
+ */
+
+/* A path as the folder would have it: no other file may hide in a bundle. */
+static bool path_is_known(const char *path)
+{
+    if (strcmp(path, types_path) == 0)
+        return true;
+    bool codes = strncmp(path, "codes/", strlen("codes/")) == 0 && has_suffix(path, ".csv");
+    bool mapping =
+        strncmp(path, "departments/", strlen("departments/")) == 0 && has_suffix(path, ".yaml");
+    if ((!codes && !mapping) || strlen(path) > SCHEMA_PATH_BYTES_MAX ||
+        strpbrk(path, "\\\n\r\t") != NULL)
+        return false;
+    int depth = 0;
+    for (const char *part = strchr(path, '/'); part != NULL; part = strchr(part + 1, '/')) {
+        depth++;
+        if (part[1] == '.' || part[1] == '/')
+            return false;
+    }
+    return depth <= FOLDER_DEPTH_MAX + 1;
+}
+
+static int take_file(struct schema_bundle *bundle, const struct schema_file *given, struct err *err)
+{
+    if (!path_is_known(given->path))
+        return err_set(err, ERR_INVALID_ARGUMENT, "BUNDLE_INVALID",
+                       "%.200s:1:1: a bundle holds canonical.pb, codes/*.csv and "
+                       "departments/<department>/<dataset>.yaml",
+                       given->path);
+    const char *path = arena_strdup(&bundle->arena, given->path);
+    bool types = strcmp(path, types_path) == 0;
+    int max = types ? SCHEMA_SET_BYTES_MAX : CODE_TABLE_BYTES_MAX;
+    struct bundle_file *file = new_file(bundle, path, (size_t)max, err);
+    if (file == NULL)
+        return -1;
+    if (buf_append(&file->content, given->data, given->len) != 0)
+        return err_set(err, ERR_INVALID_ARGUMENT, "BUNDLE_TOO_LARGE",
+                       "%s:1:1: the file is larger than %d bytes", path, max);
+    return 0;
+}
+
+static int take_files(struct schema_bundle *bundle, const struct schema_file *files, size_t count,
+                      struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (take_file(bundle, &files[i], err) != 0)
+            return -1;
+    if (count > 0)
+        qsort(bundle->files, bundle->file_count, sizeof *bundle->files, by_path);
+    for (size_t i = 1; i < bundle->file_count; i++)
+        if (strcmp(bundle->files[i - 1].path, bundle->files[i].path) == 0)
+            return err_set(err, ERR_INVALID_ARGUMENT, "BUNDLE_INVALID",
+                           "%s:1:1: the bundle has this file twice", bundle->files[i].path);
+    return 0;
+}
+
+/* --- contents -----------------------------------------------------------------------------------
+ */
+
+static int load_types(struct schema_bundle *bundle, struct err *err)
+{
+    const struct bundle_file *file = NULL;
+    for (size_t i = 0; i < bundle->file_count; i++)
+        if (strcmp(bundle->files[i].path, types_path) == 0)
+            file = &bundle->files[i];
+    if (file == NULL)
+        return err_set(err, ERR_INVALID_ARGUMENT, "BUNDLE_INVALID",
+                       "canonical.pb:1:1: the bundle has no descriptor set");
     bundle->types = schema_set_load(file->content.data, file->content.len, err);
     if (bundle->types != NULL)
         return 0;
@@ -307,6 +434,92 @@ static int load_code_tables(struct schema_bundle *bundle, struct err *err)
             load_code_table(bundle, &bundle->files[i], err) != 0 && fault(bundle, err) != 0)
             return -1;
     return 0;
+}
+
+static EVP_MD_CTX *hash_new(void)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    int fine = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+    assert(fine);
+    (void)fine;
+    return context;
+}
+
+/* Every piece carries its length, so that no two bundles share a byte string. */
+static void hash_piece(EVP_MD_CTX *context, const void *data, size_t len)
+{
+    uint8_t size[8];
+    for (size_t i = 0; i < 8; i++)
+        size[i] = (uint8_t)((uint64_t)len >> (8 * i));
+    int fine = EVP_DigestUpdate(context, size, sizeof size) &&
+               EVP_DigestUpdate(context, len > 0 ? data : "", len);
+    assert(fine);
+    (void)fine;
+}
+
+static void hash_end(EVP_MD_CTX *context, uint8_t digest_r[SCHEMA_DIGEST_BYTES])
+{
+    unsigned len = 0;
+    int fine = EVP_DigestFinal_ex(context, digest_r, &len);
+    assert(fine && len == SCHEMA_DIGEST_BYTES);
+    (void)fine;
+    EVP_MD_CTX_free(context);
+}
+
+static void hash_file(EVP_MD_CTX *context, const struct bundle_file *file)
+{
+    hash_piece(context, file->path, strlen(file->path));
+    hash_piece(context, file->content.data, file->content.len);
+}
+
+static void make_digest(struct schema_bundle *bundle)
+{
+    EVP_MD_CTX *context = hash_new();
+    for (size_t i = 0; i < bundle->file_count; i++)
+        hash_file(context, &bundle->files[i]);
+    hash_end(context, bundle->digest);
+}
+
+/* --- fingerprints -------------------------------------------------------------------------------
+ */
+
+/* True when a scalar anywhere below names the table. Rather once too often: a dataset that is said
+ * to have changed only asks its owner. */
+static bool yaml_mentions(const struct yaml_node *node, const char *name)
+{
+    if (yaml_kind(node) == YAML_SCALAR)
+        return strstr(yaml_text(node), name) != NULL;
+    bool mapping = yaml_kind(node) == YAML_MAPPING;
+    for (size_t i = 0; i < yaml_count(node); i++)
+        if ((mapping && strstr(yaml_text(yaml_key(node, i)), name) != NULL) ||
+            yaml_mentions(mapping ? yaml_value(node, i) : yaml_item(node, i), name))
+            return true;
+    return false;
+}
+
+static void make_fingerprint(const struct schema_bundle *bundle, const struct bundle_file *file,
+                             const struct yaml_node *root, struct schema_dataset *dataset)
+{
+    struct buf closure;
+    buf_init(&closure, 2 * SCHEMA_SET_BYTES_MAX);
+    int fine = schema_set_closure(bundle->types, dataset->type->file, &closure);
+    assert(fine == 0);
+    (void)fine;
+    EVP_MD_CTX *context = hash_new();
+    hash_file(context, file);
+    hash_piece(context, closure.data, closure.len);
+    for (size_t i = 0; i < bundle->file_count; i++) {
+        const struct bundle_file *codes = &bundle->files[i];
+        if (!has_suffix(codes->path, ".csv"))
+            continue;
+        const char *base = strrchr(codes->path, '/') + 1;
+        char *name = mem_strndup(base, strlen(base) - strlen(".csv"));
+        if (yaml_mentions(root, name))
+            hash_file(context, codes);
+        free(name);
+    }
+    hash_end(context, dataset->fingerprint);
+    buf_fini(&closure);
 }
 
 static bool name_is_valid(const char *name, size_t len)
@@ -346,6 +559,8 @@ static struct schema_mapping *load_mapping(struct schema_bundle *bundle,
         .dataset = arena_strndup(&bundle->arena, dataset, dataset_len),
     };
     struct schema_mapping *mapping = mapping_read(yaml_root(yaml), &context, err);
+    if (mapping != NULL)
+        make_fingerprint(bundle, file, yaml_root(yaml), &mapping->dataset);
     yaml_free(&yaml);
     return mapping;
 }
@@ -502,32 +717,4 @@ static int load_mappings(struct schema_bundle *bundle, struct err *err)
     }
     qsort(bundle->mappings, bundle->mapping_count, sizeof(struct schema_mapping *), by_name);
     return 0;
-}
-
-static void hash_piece(EVP_MD_CTX *context, const void *data, size_t len)
-{
-    uint8_t size[8];
-    for (size_t i = 0; i < 8; i++)
-        size[i] = (uint8_t)((uint64_t)len >> (8 * i));
-    int fine = EVP_DigestUpdate(context, size, sizeof size) &&
-               EVP_DigestUpdate(context, len > 0 ? data : "", len);
-    assert(fine);
-    (void)fine;
-}
-
-/* Every piece carries its length, so that no two bundles share a byte string. */
-static void make_digest(struct schema_bundle *bundle)
-{
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    int fine = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
-    assert(fine);
-    for (size_t i = 0; i < bundle->file_count; i++) {
-        hash_piece(context, bundle->files[i].path, strlen(bundle->files[i].path));
-        hash_piece(context, bundle->files[i].content.data, bundle->files[i].content.len);
-    }
-    unsigned len = 0;
-    fine = EVP_DigestFinal_ex(context, bundle->digest, &len);
-    assert(fine && len == SCHEMA_DIGEST_BYTES);
-    (void)fine;
-    EVP_MD_CTX_free(context);
 }

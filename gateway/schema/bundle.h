@@ -15,7 +15,10 @@
 struct err;
 struct schema_mapping; /* compiled form, private to schema/ */
 
-enum { SCHEMA_DIGEST_BYTES = 32 };
+enum {
+    SCHEMA_DIGEST_BYTES = 32,
+    SCHEMA_PATH_BYTES_MAX = 255,
+};
 
 enum schema_sharing { SHARING_OPEN = 1, SHARING_CONDITIONAL = 2, SHARING_DENIED = 3 };
 
@@ -39,6 +42,9 @@ struct schema_dataset {
     size_t key_count;
     struct schema_thresholds thresholds;
     const struct schema_mapping *mapping;
+    /* SHA-256 over the mapping, its type with all that refers to, and the code tables it names: two
+     * bundles treat the dataset alike when these are equal. */
+    uint8_t fingerprint[SCHEMA_DIGEST_BYTES];
 };
 
 struct schema_bundle;
@@ -53,10 +59,28 @@ struct schema_bundle *schema_bundle_load(const char *dir, const char *descriptor
 typedef void (*schema_fault_fn)(void *arg, const struct err *fault);
 struct schema_bundle *schema_bundle_check(const char *dir, const char *descriptor_file,
                                           schema_fault_fn tell, void *arg);
+/* The same from a list in any order, its paths relative to the folder and the descriptor set under
+ * "canonical.pb"; a file that no folder would give is refused. Everything is copied. Equal files
+ * make equal digests from either source. */
+struct schema_file {
+    const char *path;
+    const uint8_t *data;
+    size_t len;
+};
+struct schema_bundle *schema_bundle_load_files(const struct schema_file *files, size_t count,
+                                               struct err *err);
+/* A bundle without a file: no dataset, no type. What a gateway serves before the first approval. */
+struct schema_bundle *schema_bundle_empty(void);
+/* Reads the files that schema_bundle_load would read, in order of path, and judges none; borrowed
+ * during `take`. Errors as there. */
+typedef void (*schema_file_fn)(void *arg, const struct schema_file *file);
+int schema_bundle_read(const char *dir, const char *descriptor_file, schema_file_fn take, void *arg,
+                       struct err *err);
 void schema_bundle_free(struct schema_bundle **bundle);
 
 /* SHA-256 over the sorted contents: equal bundles have equal digests wherever they lie. */
 const uint8_t *schema_bundle_digest(const struct schema_bundle *bundle);
+/* NULL for the empty bundle. */
 const struct schema_set *schema_bundle_types(const struct schema_bundle *bundle);
 size_t schema_bundle_count(const struct schema_bundle *bundle);
 const struct schema_dataset *schema_bundle_at(const struct schema_bundle *bundle, size_t index);

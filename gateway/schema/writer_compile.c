@@ -468,6 +468,11 @@ int writer_compile(struct schema_writer *writer, const uint8_t *fields, struct e
     writer->write = mapping->write;
     writer->target = writer->write != NULL ? writer->write->target : *mapping;
     writer->target.write = NULL;
+    if (writer->target.table_quoted == NULL)
+        return err_set(err, ERR_FAILED_PRECONDITION, "MAPPING_ONE_WAY",
+                       "%s reads a query, which cannot be written; name its table with write: "
+                       "{table: ...}.",
+                       writer->dataset->name);
     collect_leaves(writer, fields);
     for (size_t i = 0; i < writer->leaf_count; i++)
         for (size_t j = 0; j < MAPPING_PARTS_MAX; j++)

@@ -95,6 +95,8 @@ static int answer_file(struct call *call, reflection_response *response, const c
     const char *name = file != NULL ? file : schema_set_file_of_symbol(set, symbol);
     if (name == NULL || schema_set_file(set, name).len == 0) {
         set = schema_bundle_types(gateway->bundle);
+        if (set == NULL)
+            return send_error(call, response, ERR_NOT_FOUND, "no such file or symbol");
         name = file != NULL ? file : schema_set_file_of_symbol(set, symbol);
         if (name == NULL || schema_set_file(set, name).len == 0 || !sees_file(call, name))
             return send_error(call, response, ERR_NOT_FOUND, "no such file or symbol");
