@@ -155,6 +155,7 @@ static void on_recorded(void *arg, int64_t index, struct slice checkpoint, const
     exchange->ticket = NULL;
     if (err != NULL) {
         exchange->failed = *err;
+        exchange->late = err->code == ERR_UNAVAILABLE; /* it may become durable yet */
     } else if (index >= 0) {
         char text[24];
         exchange->recorded = true;
@@ -263,7 +264,7 @@ enum step_result exchange_outcome(struct call *call)
     struct gateway *gateway = exchange_gateway(call);
     stop_reading(exchange);
     /* An entry in flight is the decision; the client marks it if its call gave up. */
-    bool decided = exchange->recorded || exchange->ticket != NULL;
+    bool decided = exchange->recorded || exchange->late || exchange->ticket != NULL;
     audit_client_cancel(&exchange->ticket);
     if (gateway->audit == NULL)
         return STEP_NEXT;

@@ -31,6 +31,7 @@ struct exchange {
     uint64_t quarantined;
     bool salted;
     bool recorded;     /* the decision entry is durable */
+    bool late;         /* an entry was admitted, and nothing was heard of it in time */
     bool closed;       /* a DELIVERY entry says how it ended */
     struct err failed; /* of the entry in flight */
 };

@@ -1,0 +1,51 @@
+#include "loopback/alloc.h"
+
+#include <errno.h>
+
+static size_t limit;
+static unsigned left;
+static bool refused;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void alloc_fail(size_t bytes, unsigned nth)
+{
+    limit = bytes;
+    left = nth;
+    refused = false;
+}
+
+bool alloc_refused(void)
+{
+    left = 0;
+    return refused;
+}
+
+static bool refuse(size_t size)
+{
+    if (left == 0 || size < limit || --left > 0)
+        return false;
+    refused = true;
+    errno = ENOMEM;
+    return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return refuse(size) ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return refuse(count * size) ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return refuse(size) ? NULL : __real_realloc(old, size);
+}
