@@ -145,9 +145,10 @@ static void make_tables(struct postgres *postgres)
     postgres_sql(postgres, read_text("schemas/control/001_control.sql"));
     postgres_sql(postgres, read_text("schemas/control/002_audit.sql"));
     postgres_sql(postgres, "INSERT INTO control.department (name) VALUES ('health'), ('registry')");
-    /* 100000000 is in good order, 100000001 has no name. */
+    /* A county has 600 towns at most. 110101000 is in good order, 110101001 has no name. */
     postgres_sql(postgres, "CREATE TABLE towns (code text COLLATE \"C\" PRIMARY KEY, name text);"
-                           "INSERT INTO towns SELECT (100000000 + n)::text, CASE WHEN n <> 1 THEN "
+                           "INSERT INTO towns SELECT (110101000 + n / 600 * 1000 + n % 600)::text, "
+                           "CASE WHEN n <> 1 THEN "
                            "rpad('town ' || n, 240, '.') END FROM generate_series(0, 19999) n;"
                            "GRANT SELECT ON towns TO reader");
 }
@@ -475,7 +476,7 @@ void loopback_lookup_bytes(const struct loopback_ask *ask, struct buf *out)
 {
     Sluice__V1__LookupRequest request = SLUICE__V1__LOOKUP_REQUEST__INIT;
     request.dataset = text_or(ask->dataset, LOOPBACK_TOWNS);
-    request.key = text_or(ask->key, "100000000");
+    request.key = text_or(ask->key, "110101000");
     request.purpose = text_or(ask->purpose, LOOPBACK_PURPOSE);
     request.request_id = text_or(ask->request_id, "");
     pack(&request.base, out);
@@ -498,7 +499,8 @@ void loopback_batch_bytes(size_t count, struct buf *out)
     char(*keys)[10] = mem_array(count, sizeof *keys);
     char **list = mem_array(count, sizeof *list);
     for (size_t i = 0; i < count; i++) {
-        (void)snprintf(keys[i], sizeof keys[i], "%u", 100000000U + (unsigned)i % 1000000U);
+        (void)snprintf(keys[i], sizeof keys[i], "%u",
+                       110101000U + (unsigned)(i / 600 * 1000 + i % 600) % 100000U);
         list[i] = keys[i];
     }
     request.dataset = text_or(NULL, LOOPBACK_TOWNS);

@@ -35,9 +35,9 @@ static void answers_and_refusals_have_one_entry_each(void **state)
         const char *reason;
         const char *entries;
     } cases[] = {
-        { { .key = "100000000" }, 0, "", "DECISION ALLOWED" },
-        { { .key = "100900000" }, 5, "RECORD_NOT_FOUND", "DECISION REFUSED RECORD_NOT_FOUND" },
-        { { .key = "100000001" }, 15, "RECORD_QUARANTINED", "DECISION FAILED RECORD_QUARANTINED" },
+        { { .key = "110101000" }, 0, "", "DECISION ALLOWED" },
+        { { .key = "119100000" }, 5, "RECORD_NOT_FOUND", "DECISION REFUSED RECORD_NOT_FOUND" },
+        { { .key = "110101001" }, 15, "RECORD_QUARANTINED", "DECISION FAILED RECORD_QUARANTINED" },
         { { .purpose = "curiosity" },
           7,
           "PURPOSE_NOT_GRANTED",
@@ -88,7 +88,7 @@ static void callers_without_a_place_here_are_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         loopback_rewire(world,
                         &(struct wire_options){ .uri = cases[i].uri, .window_bytes = 65535 });
-        struct wire_call *call = loopback_lookup(world, "100000000");
+        struct wire_call *call = loopback_lookup(world, "110101000");
         expect(world, call, cases[i].status, cases[i].reason, cases[i].entries);
     }
 }
@@ -146,7 +146,7 @@ static void a_deep_message_is_refused_or_skipped_but_harms_nothing(void **state)
     struct wire_call *call = loopback_call(world, LOOPBACK_LOOKUP, grpc, NULL, body.data, body.len);
     assert_true(loopback_status(call) == 3 || loopback_status(call) == 5);
     (void)loopback_entries(world);
-    call = loopback_lookup(world, "100000000");
+    call = loopback_lookup(world, "110101000");
     expect(world, call, 0, "", "DECISION ALLOWED");
     buf_fini(&message);
     buf_fini(&outer);
@@ -180,7 +180,7 @@ static void one_call_in_four_framings(void **state)
 {
     struct loopback *world = *state;
     static const char json[] = "{\"dataset\":\"" LOOPBACK_TOWNS
-                               "\",\"key\":\"100000000\",\"purpose\":\"" LOOPBACK_PURPOSE "\"}";
+                               "\",\"key\":\"110101000\",\"purpose\":\"" LOOPBACK_PURPOSE "\"}";
     struct loopback_ask ask = { 0 };
     struct buf message, body;
     buf_init(&message, 4096);
@@ -320,7 +320,7 @@ static void a_caller_may_go_at_every_step(void **state)
             fail_msg("%s %s %s: %s", drop ? "drop" : "reset", cases[i / 2].step,
                      cases[i / 2].resumed ? "resumed" : "run", entries);
         loopback_rewire(world, &triage);
-        struct wire_call *call = loopback_lookup(world, "100000000");
+        struct wire_call *call = loopback_lookup(world, "110101000");
         expect(world, call, 0, "", "DECISION ALLOWED");
     }
 }
@@ -406,7 +406,7 @@ static void a_log_that_takes_nothing_refuses_calls_and_recovers(void **state)
     loopback_sql(world, end_auditor);
     loopback_settle(world);
     assert_string_equal(loopback_entries(world), "DECISION FAILED AUDIT_UNAVAILABLE");
-    struct wire_call *call = loopback_lookup(world, "100000000");
+    struct wire_call *call = loopback_lookup(world, "110101000");
     expect(world, call, 0, "", "DECISION ALLOWED");
 }
 
