@@ -191,7 +191,7 @@ static struct audit_ticket *ticket_new(void)
     struct audit_ticket *ticket = mem_zero(sizeof *ticket);
     list_init(&ticket->link);
     list_init(&ticket->due);
-    buf_init(&ticket->append, AUDIT_APPEND_BYTES_MAX);
+    buf_init_large(&ticket->append, AUDIT_APPEND_BYTES_MAX);
     return ticket;
 }
 

@@ -231,7 +231,11 @@ int audit_entry_build(struct audit_source *source, const struct audit_entry_fiel
         return too_large(err);
     (void)sluice__v1__audit_entry__pack(&draft.entry, leaf);
     if (pack_append(&draft, fields, slice_of(leaf, len), append_r) != 0)
-        return too_large(err);
+        return append_r->refused
+                   ? err_set(err, ERR_RESOURCE_EXHAUSTED, "WORKER_MEMORY",
+                             "This gateway process has no memory left for the call's audit entry; "
+                             "try again.")
+                   : too_large(err);
     /* Only now: an entry that could not be made must not leave a gap that looks like an omission.
      */
     source->counter++;

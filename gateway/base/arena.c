@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdalign.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ void arena_fini(struct arena *arena)
     arena_init(arena);
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+static void *take(struct arena *arena, size_t size, bool may_fail)
 {
     assert(size < SIZE_MAX / 2);
     size_t need = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
@@ -38,7 +39,10 @@ void *arena_alloc(struct arena *arena, size_t size)
         need = alignof(max_align_t);
     if (arena->blocks == NULL || arena->blocks->size - arena->used < need) {
         size_t block_size = need > ARENA_BLOCK_BYTES ? need : ARENA_BLOCK_BYTES;
-        struct arena_block *block = mem_zero(sizeof *block + block_size);
+        size_t bytes = sizeof(struct arena_block) + block_size;
+        struct arena_block *block = may_fail ? mem_zero_large(bytes) : mem_zero(bytes);
+        if (block == NULL)
+            return NULL;
         block->size = block_size;
         block->next = arena->blocks;
         arena->blocks = block;
@@ -48,6 +52,16 @@ void *arena_alloc(struct arena *arena, size_t size)
     void *memory = arena->blocks->data + arena->used;
     arena->used += need;
     return memory;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return take(arena, size, false);
+}
+
+void *arena_alloc_large(struct arena *arena, size_t size)
+{
+    return take(arena, size, size > ARENA_BLOCK_BYTES);
 }
 
 void *arena_array(struct arena *arena, size_t count, size_t size)

@@ -22,6 +22,8 @@ void arena_init(struct arena *arena);
 void arena_fini(struct arena *arena);
 
 void *arena_alloc(struct arena *arena, size_t size); /* zeroed, aligned for any type */
+/* For a size that a peer chooses: NULL without memory. */
+void *arena_alloc_large(struct arena *arena, size_t size);
 void *arena_array(struct arena *arena, size_t count, size_t size);
 void *arena_dup(struct arena *arena, const void *data, size_t len);
 char *arena_strdup(struct arena *arena, const char *text);

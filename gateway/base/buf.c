@@ -15,10 +15,15 @@ void buf_init(struct buf *buf, size_t max)
     *buf = (struct buf){ .max = max };
 }
 
+void buf_init_large(struct buf *buf, size_t max)
+{
+    *buf = (struct buf){ .max = max, .may_fail = true };
+}
+
 void buf_fini(struct buf *buf)
 {
     free(buf->data);
-    *buf = (struct buf){ .max = buf->max };
+    *buf = (struct buf){ .max = buf->max, .may_fail = buf->may_fail };
 }
 
 int buf_grow(struct buf *buf, size_t more)
@@ -33,7 +38,13 @@ int buf_grow(struct buf *buf, size_t more)
         cap = cap > buf->max / 2 ? buf->max : cap * 2;
     if (cap > buf->max) /* capacity never passes the ceiling: buf_reserve looks at it alone */
         cap = buf->max;
-    buf->data = mem_resize(buf->data, cap);
+    bool large = buf->may_fail && cap > BUF_SMALL_BYTES;
+    uint8_t *data = large ? mem_resize_large(buf->data, cap) : mem_resize(buf->data, cap);
+    if (data == NULL) {
+        buf->refused = true;
+        return -1;
+    }
+    buf->data = data;
     buf->cap = cap;
     return 0;
 }
@@ -104,6 +115,6 @@ uint8_t *buf_steal(struct buf *buf, size_t *len_r)
 {
     uint8_t *data = buf->data;
     *len_r = buf->len;
-    *buf = (struct buf){ .max = buf->max };
+    *buf = (struct buf){ .max = buf->max, .may_fail = buf->may_fail };
     return data;
 }

@@ -16,7 +16,12 @@ struct buf {
     size_t len;
     size_t cap;
     size_t max;
+    bool may_fail;
+    bool refused; /* memory was, so that something is missing; stays until buf_init */
 };
+
+/* What a buf_init_large may hold without asking: less is never refused, the process would end. */
+enum { BUF_SMALL_BYTES = 64 * 1024 };
 
 /* A piece of bytes that belongs to somebody else. */
 struct slice {
@@ -25,14 +30,17 @@ struct slice {
 };
 
 void buf_init(struct buf *buf, size_t max);
+/* For what a peer's wish makes grow: beyond BUF_SMALL_BYTES, out of memory answers -1 like the
+ * ceiling. Only for callers who look at every result. */
+void buf_init_large(struct buf *buf, size_t max);
 void buf_fini(struct buf *buf);
 static inline void buf_reset(struct buf *buf) /* len = 0, keeps the memory */
 {
     buf->len = 0;
 }
 
-/* 0, or -1 when the result would exceed `max` (nothing is appended). Out of memory aborts. The parts
- * that run once a value stand here, so that the compiler can put them in place. */
+/* 0, or -1 when the result would exceed `max` (nothing is appended). Out of memory aborts, but for
+ * buf_init_large. The parts that run once a value stand here, so that the compiler can put them in place. */
 int buf_grow(struct buf *buf, size_t more);                 /* buf_reserve's slow half */
 static inline int buf_reserve(struct buf *buf, size_t more) /* room for `more` bytes behind len */
 {

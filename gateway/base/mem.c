@@ -29,6 +29,16 @@ void *mem_resize(void *old, size_t size)
     return checked(realloc(old, size > 0 ? size : 1));
 }
 
+void *mem_zero_large(size_t size)
+{
+    return calloc(1, size > 0 ? size : 1);
+}
+
+void *mem_resize_large(void *old, size_t size)
+{
+    return realloc(old, size > 0 ? size : 1);
+}
+
 char *mem_strdup(const char *text)
 {
     return checked(strdup(text));

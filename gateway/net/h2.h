@@ -93,6 +93,9 @@ void h2_stream_respond(struct h2_stream *stream, const struct h2_header *headers
 /* Headers that are the whole response (gRPC trailers-only, or an empty body). */
 void h2_stream_respond_only(struct h2_stream *stream, const struct h2_header *headers,
                             size_t count);
+/* Makes room for `len` bytes; -1 without memory. A write behind it does not fail; one without that
+ * has no memory resets the stream with ENHANCE_YOUR_CALM, so that nothing is sent in part. */
+int h2_stream_reserve(struct h2_stream *stream, size_t len);
 void h2_stream_write(struct h2_stream *stream, const void *data, size_t len);
 void h2_stream_finish(struct h2_stream *stream, const struct h2_header *trailers, size_t count);
 void h2_stream_reset(struct h2_stream *stream, uint32_t error_code);

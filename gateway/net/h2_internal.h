@@ -37,6 +37,7 @@ struct h2_stream {
     bool announced; /* `request` ran, so `closed` must */
     bool gone;      /* nghttp2 has closed it */
     struct buf in;
+    bool in_lost; /* there was no memory for the body: the stream is being reset */
     struct buf out;
     size_t out_sent;
     size_t accounted; /* bytes of in and out, as counted in h2_bytes_held */

@@ -28,8 +28,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     stream->conn = conn;
     stream->id = frame->hd.stream_id;
     arena_init(&stream->arena);
-    buf_init(&stream->in, (size_t)H2_WINDOW_STREAM_BYTES * 2);
-    buf_init(&stream->out, SIZE_MAX / 4); /* bounded by the writer, see H2_STREAM_OUT_HIGH_BYTES */
+    buf_init_large(&stream->in, (size_t)H2_WINDOW_STREAM_BYTES * 2);
+    buf_init_large(&stream->out,
+                   SIZE_MAX / 4); /* bounded by the writer, see H2_STREAM_OUT_HIGH_BYTES */
     list_append(&conn->streams, &stream->link);
     conn->stream_count++;
     conn->server->stream_count++;
@@ -94,7 +95,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         stream->announced = true;
         h2_conn_record(conn, H2_EVENT_REQUEST, stream, 0, 0);
     }
-    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 && !stream->in_lost)
         h2_conn_record(conn, H2_EVENT_END, stream, 0, 0);
     else if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0)
         return count_flood(conn);
@@ -111,8 +112,15 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
     if (stream == NULL)
         return 0;
-    if (buf_append(&stream->in, data, len) < 0)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (stream->in_lost)
+        return 0;
+    if (buf_append(&stream->in, data, len) < 0) {
+        /* No memory for this one; gRPC reads the code as RESOURCE_EXHAUSTED. */
+        stream->in_lost = true;
+        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id,
+                                        NGHTTP2_ENHANCE_YOUR_CALM);
+        return 0;
+    }
     h2_stream_account(stream);
     h2_conn_record(conn, H2_EVENT_DATA, stream, len, 0);
     return 0;

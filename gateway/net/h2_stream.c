@@ -96,11 +96,21 @@ void h2_stream_wake(struct h2_stream *stream)
     h2_conn_wake(stream->conn);
 }
 
+int h2_stream_reserve(struct h2_stream *stream, size_t len)
+{
+    return buf_reserve(&stream->out, len);
+}
+
 void h2_stream_write(struct h2_stream *stream, const void *data, size_t len)
 {
     if (stream->gone || stream->finished)
         return;
-    (void)buf_append(&stream->out, data, len);
+    if (buf_append(&stream->out, data, len) < 0) {
+        stream->finished = true;
+        h2_stream_discard(stream);
+        h2_stream_reset(stream, NGHTTP2_ENHANCE_YOUR_CALM);
+        return;
+    }
     h2_stream_account(stream);
     if (h2_stream_unsent(stream) >= H2_STREAM_OUT_HIGH_BYTES)
         stream->above_high = true;

@@ -51,8 +51,8 @@ struct ipc *ipc_new(struct loop *loop, int fd, const struct ipc_handlers *handle
     ipc->arg = arg;
     ipc->fd = fd;
     ipc->out_fd = -1;
-    buf_init(&ipc->in, (size_t)IPC_FRAME_BYTES_MAX + 4);
-    buf_init(&ipc->out, IPC_QUEUE_BYTES_MAX);
+    buf_init_large(&ipc->in, (size_t)IPC_FRAME_BYTES_MAX + 4);
+    buf_init_large(&ipc->out, IPC_QUEUE_BYTES_MAX);
     loop_task_init(&ipc->flush, flush_now, ipc);
     loop_task_init(&ipc->close, close_now, ipc);
     loop_io_init(&ipc->io, loop, fd, on_io, ipc);
@@ -279,7 +279,11 @@ static bool receive(struct ipc *ipc)
     size_t want = IPC_READ_BYTES;
     if (want > ipc->in.max - ipc->in.len)
         want = ipc->in.max - ipc->in.len;
-    (void)buf_reserve(&ipc->in, want);
+    if (buf_reserve(&ipc->in, want) < 0) {
+        log_event(LOG_ERROR, NULL, "ipc_no_memory", LOG_INT("bytes", ipc->in.len));
+        fail(ipc);
+        return false;
+    }
     struct iovec part = { .iov_base = ipc->in.data + ipc->in.len, .iov_len = want };
     char control[CMSG_SPACE(sizeof(int) * 4)];
     struct msghdr header = {

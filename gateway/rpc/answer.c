@@ -13,6 +13,7 @@ enum {
     ANSWER_HEADERS_MAX = 8 + CALL_TRAILERS_MAX,
     ANSWER_JSON_BYTES_MAX = 64 * 1024 * 1024, /* a JSON answer is built whole before it leaves */
     CONNECT_END_STREAM = 2,
+    ENVELOPE_BYTES = 5,
 };
 
 static const char type_url_prefix[] = "type.googleapis.com/";
@@ -157,8 +158,8 @@ static void begin_stream_answer(struct call *call)
 
 static void write_envelope(struct call *call, uint8_t flags, const uint8_t *data, size_t len)
 {
-    uint8_t head[5] = { flags, (uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
-                        (uint8_t)len };
+    uint8_t head[ENVELOPE_BYTES] = { flags, (uint8_t)(len >> 24), (uint8_t)(len >> 16),
+                                     (uint8_t)(len >> 8), (uint8_t)len };
     h2_stream_write(call->stream, head, sizeof head);
     h2_stream_write(call->stream, data, len);
 }
@@ -168,14 +169,20 @@ int rpc_write_message(struct call *call, const uint8_t *data, size_t len, struct
     if (call->stream == NULL)
         return err_set(err, ERR_CANCELLED, "CALLER_CANCELLED", "the caller went away");
     struct buf json;
-    buf_init(&json, ANSWER_JSON_BYTES_MAX);
+    buf_init_large(&json, ANSWER_JSON_BYTES_MAX);
     if (call->json) {
         if (to_json(call, data, len, &json, err) < 0) {
+            if (json.refused)
+                (void)call_no_memory(err);
             buf_fini(&json);
             return -1;
         }
         data = json.data;
         len = json.len;
+    }
+    if (h2_stream_reserve(call->stream, len + ENVELOPE_BYTES) < 0) {
+        buf_fini(&json);
+        return call_no_memory(err);
     }
     if (call->protocol == CALL_CONNECT_UNARY) {
         struct header_list list;

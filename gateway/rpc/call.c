@@ -56,8 +56,8 @@ struct call *call_new(struct rpc_server *server, struct h2_stream *stream)
     call->log =
         (struct log_context){ .request_id = call->request_id, .subject = call->identity.subject };
     /* Body and answer are bounded one frame above the largest message. */
-    buf_init(&call->body, server->options.request_bytes_max + 5 + H2_WINDOW_STREAM_BYTES);
-    buf_init(&call->response, SIZE_MAX / 4);
+    buf_init_large(&call->body, server->options.request_bytes_max + 5 + H2_WINDOW_STREAM_BYTES);
+    buf_init_large(&call->response, SIZE_MAX / 4);
     loop_timer_init(&call->deadline, server->loop, on_deadline, call);
     loop_task_init(&call->resume, on_resume, call);
     list_append(&server->calls, &call->link);
@@ -86,6 +86,11 @@ void call_start(struct call *call)
 static void succeed(struct call *call)
 {
     err_clear(&call->err);
+    if (call->no_answer) {
+        (void)call_no_memory(&call->err);
+        call_fail(call);
+        return;
+    }
     if (call->method->kind == RPC_UNARY &&
         rpc_write_message(call, call->response.data, call->response.len, &call->err) < 0) {
         call_fail(call);
@@ -235,12 +240,15 @@ void call_peer_gone(struct call *call, bool delivered)
     }
 }
 
-void call_answer(struct call *call, const ProtobufCMessage *message)
+int call_answer(struct call *call, const ProtobufCMessage *message)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     buf_reset(&call->response);
-    (void)buf_reserve(&call->response, size);
+    call->no_answer = buf_reserve(&call->response, size) < 0;
+    if (call->no_answer)
+        return call_no_memory(&call->err);
     call->response.len = protobuf_c_message_pack(message, call->response.data);
+    return 0;
 }
 
 int call_send(struct call *call, const uint8_t *data, size_t len)

@@ -97,6 +97,7 @@ struct call {
     bool resume_pending;
     bool half_closed;
     bool headers_sent;
+    bool no_answer;      /* there was no memory for it */
     bool own_time_limit; /* the deadline is the gateway's, not the caller's */
     struct arena arena;
     struct identity identity;
@@ -126,8 +127,11 @@ struct call {
 void call_resume(struct call *call);
 /* Ends a call that still runs with call->err set by the caller (deadline, revocation, shutdown). */
 void call_cancel(struct call *call, enum err_code code, const char *reason, const char *text);
-/* Serialises `message` as the unary answer. */
-void call_answer(struct call *call, const ProtobufCMessage *message);
+/* Serialises `message` as the unary answer. Without memory: -1 and call->err, and the call fails at
+ * its end in any case; a step that has more to do fails at once. */
+int call_answer(struct call *call, const ProtobufCMessage *message);
+/* RESOURCE_EXHAUSTED, WORKER_MEMORY: a peer-sized allocation was refused. Answers -1. */
+int call_no_memory(struct err *err);
 /* Sends one message of a server stream; the bytes are copied. */
 int call_send(struct call *call, const uint8_t *data, size_t len);
 /* Bytes sent and not yet handed to TLS; a producer pauses above CALL_UNSENT_HIGH_BYTES. */

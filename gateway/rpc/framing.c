@@ -7,6 +7,12 @@
 
 enum { ENVELOPE_BYTES = 5 };
 
+int call_no_memory(struct err *err)
+{
+    return err_set(err, ERR_RESOURCE_EXHAUSTED, "WORKER_MEMORY",
+                   "this gateway process has no memory left for this call; try again");
+}
+
 static int too_large(const struct call *call, struct err *err)
 {
     return err_set(err, ERR_RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE",
@@ -14,17 +20,24 @@ static int too_large(const struct call *call, struct err *err)
                    call->server->options.request_bytes_max);
 }
 
+int rpc_no_room(const struct call *call, const struct buf *buf, struct err *err)
+{
+    return buf->refused ? call_no_memory(err) : too_large(call, err);
+}
+
 static int to_protobuf(struct call *call, const uint8_t *data, size_t len, struct buf *out,
                        struct err *err)
 {
     buf_reset(out);
     if (!call->json)
-        return buf_append(out, data, len) < 0 ? too_large(call, err) : 0;
+        return buf_append(out, data, len) < 0 ? rpc_no_room(call, out, err) : 0;
     const struct schema_set *sets[] = { call->server->options.api_types,
                                         call->server->options.record_types };
     struct schema_json_options options = { .sets = sets, .set_count = sets[1] != NULL ? 2 : 1 };
     const struct rpc_route *route = rpc_route_of(call);
-    return schema_json_decode(&options, route->types->input, (const char *)data, len, out, err);
+    int result =
+        schema_json_decode(&options, route->types->input, (const char *)data, len, out, err);
+    return out->refused ? call_no_memory(err) : result;
 }
 
 /* Connect unary: the body is the message. */
@@ -78,9 +91,18 @@ int rpc_next_message(struct call *call, bool end, struct buf *out, struct err *e
     return next_enveloped(call, end, out, err);
 }
 
+struct unpacking {
+    struct arena *arena;
+    bool no_memory;
+};
+
 static void *arena_allocate(void *data, size_t size)
 {
-    return arena_alloc(data, size);
+    struct unpacking *unpacking = data;
+    void *memory = arena_alloc_large(unpacking->arena, size);
+    if (memory == NULL)
+        unpacking->no_memory = true;
+    return memory;
 }
 
 static void arena_release(void *data, void *memory)
@@ -94,12 +116,15 @@ ProtobufCMessage *rpc_unpack(struct call *call, const uint8_t *data, size_t len,
     const struct rpc_route *route = rpc_route_of(call);
     if (schema_prescan(route->types->input, data, len, err) < 0)
         return NULL;
+    struct unpacking unpacking = { .arena = &call->arena };
     ProtobufCAllocator allocator = { .alloc = arena_allocate,
                                      .free = arena_release,
-                                     .allocator_data = &call->arena };
+                                     .allocator_data = &unpacking };
     ProtobufCMessage *message =
         protobuf_c_message_unpack(call->method->input, &allocator, len, data);
-    if (message == NULL)
+    if (unpacking.no_memory)
+        (void)call_no_memory(err);
+    else if (message == NULL)
         (void)err_set(err, ERR_INVALID_ARGUMENT, "MESSAGE_MALFORMED",
                       "the request is not a valid %s", route->types->input->full_name);
     return message;

@@ -41,6 +41,8 @@ const struct rpc_route *rpc_route_of(const struct call *call);
 /* Takes the next whole message off call->body as protobuf bytes in `out`. 1 = a message, 0 = more
  * bytes needed, -1 = err. `end`: the peer sends no more. */
 int rpc_next_message(struct call *call, bool end, struct buf *out, struct err *err);
+/* Why `buf` took no more of a request: its ceiling, or no memory. Answers -1. */
+int rpc_no_room(const struct call *call, const struct buf *buf, struct err *err);
 /* Pre-scans and unpacks into the call's arena. */
 ProtobufCMessage *rpc_unpack(struct call *call, const uint8_t *data, size_t len, struct err *err);
 

@@ -123,7 +123,7 @@ static void on_request(void *arg, struct h2_stream *stream)
 static void take_single(struct call *call)
 {
     struct buf message;
-    buf_init(&message, call->server->options.request_bytes_max);
+    buf_init_large(&message, call->server->options.request_bytes_max);
     int result = rpc_next_message(call, call->half_closed, &message, &call->err);
     if (result > 0 && call->half_closed && call->body.len > 0)
         result = err_set(&call->err, ERR_INVALID_ARGUMENT, "MESSAGE_TRAILING",
@@ -145,7 +145,7 @@ static void take_single(struct call *call)
 static void take_many(struct call *call)
 {
     struct buf message;
-    buf_init(&message, call->server->options.request_bytes_max);
+    buf_init_large(&message, call->server->options.request_bytes_max);
     while (call->phase == CALL_RUNNING) {
         int result = rpc_next_message(call, call->half_closed, &message, &call->err);
         if (result == 0)
@@ -186,9 +186,7 @@ static void on_data(void *arg, struct h2_stream *stream, const uint8_t *data, si
         return;
     }
     if (buf_append(&call->body, data, len) < 0) {
-        (void)err_set(&call->err, ERR_RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE",
-                      "a request message may have at most %zu bytes",
-                      call->server->options.request_bytes_max);
+        (void)rpc_no_room(call, &call->body, &call->err);
         call_fail(call);
         return;
     }

@@ -29,19 +29,34 @@ static const Sluice__V1__BatchLookupRequest *request_of(const struct call *call)
     return (const Sluice__V1__BatchLookupRequest *)(const void *)call->request;
 }
 
+/* One key a line, as the log digests them. NULL without memory. */
+static const char *join_keys(struct call *call, const Sluice__V1__BatchLookupRequest *request)
+{
+    size_t len = 1;
+    for (size_t i = 0; i < request->n_keys; i++)
+        len += strlen(request->keys[i]) + 1;
+    char *keys = arena_alloc_large(&call->arena, len);
+    char *at = keys;
+    for (size_t i = 0; i < request->n_keys && keys != NULL; i++) {
+        at = stpcpy(at, request->keys[i]);
+        *at++ = '\n';
+    }
+    return keys;
+}
+
 static enum step_result batch_authorise(struct call *call)
 {
     const Sluice__V1__BatchLookupRequest *request = request_of(call);
     struct batch_lookup *batch = call->state;
-    buf_init(&batch->records, BATCH_ANSWER_BYTES_MAX);
+    buf_init_large(&batch->records, BATCH_ANSWER_BYTES_MAX);
     strmap_init(&batch->by_key);
     batch->opened = true;
-    struct buf keys;
-    buf_init(&keys, SIZE_MAX / 4);
-    for (size_t i = 0; i < request->n_keys; i++)
-        (void)buf_append_format(&keys, "%s\n", request->keys[i]);
-    batch->exchange.filter = arena_strndup(&call->arena, (const char *)keys.data, keys.len);
-    buf_fini(&keys);
+    batch->exchange.filter = join_keys(call, request);
+    if (batch->exchange.filter == NULL) {
+        batch->exchange.grant.rule = "request";
+        (void)call_no_memory(&call->err);
+        return STEP_FAIL;
+    }
     if (exchange_authorise(call, request->dataset, request->agreement, request->purpose,
                            request->request_id, request->fields, AUTHZ_LOOKUP) == STEP_FAIL)
         return STEP_FAIL;
@@ -65,7 +80,10 @@ static int take_row(struct call *call, const struct db_rows *rows, int row, stru
     struct batch_record *record = arena_alloc(&call->arena, sizeof *record);
     struct schema_row_report report;
     record->offset = batch->records.len;
-    if (schema_plan_row(plan, rows, row, &batch->records, &report, err) < 0)
+    int result = schema_plan_row(plan, rows, row, &batch->records, &report, err);
+    if (batch->records.refused)
+        return call_no_memory(err);
+    if (result < 0)
         return -1;
     record->len = batch->records.len - record->offset;
     record->state = SLUICE__V1__BATCH_LOOKUP_RESULT__STATE__FOUND;
@@ -149,8 +167,7 @@ static enum step_result batch_build(struct call *call)
     }
     uuid_format(call->exchange_id, id);
     answer.exchange_id = id;
-    call_answer(call, &answer.base);
-    return STEP_NEXT;
+    return call_answer(call, &answer.base) < 0 ? STEP_FAIL : STEP_NEXT;
 }
 
 static enum step_result batch_record(struct call *call)

@@ -13,6 +13,11 @@ struct lookup {
 };
 
 /* Field numbers of LookupResponse and google.protobuf.Any, as tags of length-delimited fields. */
+enum {
+    WARNINGS_MAX = 8,
+    WARNING_BYTES_MAX = 128,
+    ANSWER_REST_BYTES = 64 + WARNINGS_MAX * (WARNING_BYTES_MAX + 3), /* exchange id, warnings */
+};
 enum { TAG_1 = 1 << 3 | 2, TAG_2 = 2 << 3 | 2, TAG_3 = 3 << 3 | 2 };
 
 static const Sluice__V1__LookupRequest *request_of(const struct call *call)
@@ -46,7 +51,7 @@ static enum step_result lookup_fetch(struct call *call)
 }
 
 /* The answer is built in place: LookupResponse { Any { type_url, value }, exchange_id }. */
-static void build_answer(struct call *call, const struct buf *record)
+static int build_answer(struct call *call, const struct buf *record)
 {
     struct lookup *lookup = call->state;
     char url[300];
@@ -57,7 +62,8 @@ static void build_answer(struct call *call, const struct buf *record)
                      varint_size(record->len) + record->len;
     struct buf *out = &call->response;
     uuid_format(call->exchange_id, id);
-    (void)buf_reserve(out, any_len + 64);
+    if (buf_reserve(out, any_len + ANSWER_REST_BYTES) < 0)
+        return call_no_memory(&lookup->failed);
     (void)buf_append_byte(out, TAG_1);
     (void)buf_append_varint(out, any_len);
     (void)buf_append_byte(out, TAG_1);
@@ -70,14 +76,15 @@ static void build_answer(struct call *call, const struct buf *record)
     (void)buf_append_varint(out, UUID_TEXT_BYTES - 1);
     (void)buf_append(out, id, UUID_TEXT_BYTES - 1);
     const struct schema_row_report *report = &lookup->report;
-    for (size_t i = 0; i < report->warning_count && i < 8; i++) {
-        char text[128];
+    for (size_t i = 0; i < report->warning_count && i < WARNINGS_MAX; i++) {
+        char text[WARNING_BYTES_MAX];
         int len = snprintf(text, sizeof text, "%s: %s", report->warnings[i].field->name,
                            report->warnings[i].code);
         (void)buf_append_byte(out, TAG_3);
         (void)buf_append_varint(out, (uint64_t)len);
         (void)buf_append(out, text, (size_t)len);
     }
+    return 0;
 }
 
 /* Rows are valid inside this callback only, so normalisation happens here. */
@@ -93,15 +100,16 @@ static void on_row(void *arg, const struct db_rows *rows, const struct err *err)
                       "the owner holds several rows for this key; ask the owner to mend them");
     } else if (db_row_count(rows) == 1) {
         struct buf record;
-        buf_init(&record, PLAN_RECORD_BYTES_MAX);
+        buf_init_large(&record, PLAN_RECORD_BYTES_MAX);
         lookup->found = true;
         exchange_start_rows(call, AUDIT_ROWS_ROW);
-        if (schema_plan_row(lookup->exchange.grant.plan, rows, 0, &record, &lookup->report,
-                            &lookup->failed) == 0 &&
-            lookup->report.state == ROW_DELIVERED) {
+        int result = schema_plan_row(lookup->exchange.grant.plan, rows, 0, &record, &lookup->report,
+                                     &lookup->failed);
+        if (record.refused)
+            (void)call_no_memory(&lookup->failed);
+        else if (result == 0 && lookup->report.state == ROW_DELIVERED &&
+                 build_answer(call, &record) == 0)
             exchange_add_record(call, buf_slice(&record));
-            build_answer(call, &record);
-        }
         buf_fini(&record);
     }
     call_resume(call);

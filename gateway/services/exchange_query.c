@@ -98,9 +98,9 @@ static enum step_result query_authorise(struct call *call)
     struct exchange *exchange = &query->exchange;
     query->call = call;
     query->opened = true;
-    buf_init(&query->batch, (size_t)QUERY_BATCH_BYTES + PLAN_RECORD_BYTES_MAX + 16);
-    buf_init(&query->record, PLAN_RECORD_BYTES_MAX);
-    buf_init(&query->message, (size_t)QUERY_BATCH_BYTES + PLAN_RECORD_BYTES_MAX + 4096);
+    buf_init_large(&query->batch, (size_t)QUERY_BATCH_BYTES + PLAN_RECORD_BYTES_MAX + 16);
+    buf_init_large(&query->record, PLAN_RECORD_BYTES_MAX);
+    buf_init_large(&query->message, (size_t)QUERY_BATCH_BYTES + PLAN_RECORD_BYTES_MAX + 4096);
     loop_task_init(&query->flush, flush_batch, call);
     sluice__v1__query_totals__init(&query->totals);
     exchange->filter = request->filter;
@@ -175,8 +175,8 @@ static enum step_result query_check(struct call *call)
 /* --- rows --------------------------------------------------------------------------------------- */
 
 /* The records gathered so far and what stands beside them, as one RecordBatch. */
-static void pack_batch(struct query *query, const char *page_token, const char *resume_token,
-                       const Sluice__V1__QueryTotals *totals)
+static int pack_batch(struct query *query, const char *page_token, const char *resume_token,
+                      const Sluice__V1__QueryTotals *totals)
 {
     Sluice__V1__RecordBatch rest = SLUICE__V1__RECORD_BATCH__INIT;
     rest.type_name = (char *)query->exchange.grant.dataset->type->full_name;
@@ -185,10 +185,12 @@ static void pack_batch(struct query *query, const char *page_token, const char *
     rest.totals = (Sluice__V1__QueryTotals *)totals;
     size_t len = sluice__v1__record_batch__get_packed_size(&rest);
     buf_reset(&query->message);
+    if (buf_reserve(&query->message, query->batch.len + len) < 0)
+        return call_no_memory(&query->failed);
     (void)buf_append(&query->message, query->batch.data, query->batch.len);
-    (void)buf_reserve(&query->message, len);
     (void)sluice__v1__record_batch__pack(&rest, query->message.data + query->message.len);
     query->message.len += len;
+    return 0;
 }
 
 static void digest_batch(struct call *call, struct query *query)
@@ -206,7 +208,11 @@ static void flush_batch(void *arg)
         return;
     char token[TOKEN_TEXT_BYTES_MAX];
     token_seal(exchange_gateway(call)->token_key, query->digest, query->cursor, token);
-    pack_batch(query, "", token, NULL);
+    if (pack_batch(query, "", token, NULL) < 0) {
+        query->done = true;
+        call_resume(call);
+        return;
+    }
     digest_batch(call, query);
     query->totals.delivered += (int64_t)query->batch_records;
     query->batch_records = 0;
@@ -264,7 +270,10 @@ static void on_query_row(void *arg, const struct db_rows *rows)
     }
     query->totals.read++;
     buf_reset(&query->record);
-    if (schema_plan_row(plan, rows, 0, &query->record, &report, &query->failed) < 0) {
+    int result = schema_plan_row(plan, rows, 0, &query->record, &report, &query->failed);
+    if (query->record.refused)
+        result = call_no_memory(&query->failed);
+    if (result < 0) {
         stop(call, query);
         return;
     }
@@ -279,7 +288,11 @@ static void on_query_row(void *arg, const struct db_rows *rows)
         return;
     }
     if (add_record(query) < 0) {
-        (void)err_set(&query->failed, ERR_INTERNAL, "BATCH_FULL", "the answer could not be built");
+        if (query->batch.refused)
+            (void)call_no_memory(&query->failed);
+        else
+            (void)err_set(&query->failed, ERR_INTERNAL, "BATCH_FULL",
+                          "the answer could not be built");
         stop(call, query);
         return;
     }
@@ -333,7 +346,10 @@ static enum step_result query_last_batch(struct call *call)
     char token[TOKEN_TEXT_BYTES_MAX] = "";
     if (query->cursor[0] != '\0')
         token_seal(exchange_gateway(call)->token_key, query->digest, query->cursor, token);
-    pack_batch(query, query->more ? token : "", token, &query->totals);
+    if (pack_batch(query, query->more ? token : "", token, &query->totals) < 0) {
+        call->err = query->failed;
+        return STEP_FAIL;
+    }
     return call_send(call, query->message.data, query->message.len) < 0 ? STEP_FAIL : STEP_NEXT;
 }
 

@@ -27,7 +27,7 @@
 
 #define ORIGIN "test.example/audit"
 
-enum { METHODS_MAX = 128, STEPS_MAX = 16, ENTRIES_TEXT_BYTES = 4096 };
+enum { METHODS_MAX = 128, STEPS_MAX = 16, ENTRIES_TEXT_BYTES = 32768 };
 
 /* A method whose steps pass through here, so that a test may cut in at each. */
 struct cut_method {

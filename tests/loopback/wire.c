@@ -146,6 +146,7 @@ struct conn *conn_accept(struct loop *loop, struct tls_context *tls, int fd,
     (void)snprintf(conn->peer.uri, sizeof conn->peer.uri, "%s", wire->options.uri);
     conn->peer.not_after_s = time(NULL) + 86400;
     buf_init(&conn->in, WIRE_BYTES_MAX);
+    (void)buf_reserve(&conn->in, wire->options.room);
     (void)buf_append(&conn->in, wire->waiting.data, wire->waiting.len);
     buf_reset(&wire->waiting);
     loop_task_init(&conn->ready, conn_ready, conn);
@@ -395,6 +396,8 @@ struct wire *wire_open(struct loop *loop, int listener, const struct wire_option
     list_init(&wire->link);
     buf_init(&wire->waiting, WIRE_BYTES_MAX);
     buf_init(&wire->received, WIRE_BYTES_MAX);
+    (void)buf_reserve(&wire->received, options->room);
+    (void)buf_reserve(&wire->waiting, options->room);
     loop_task_init(&wire->pump, pump, wire);
     if (!options->raw)
         wire->session = make_session(wire);
@@ -434,6 +437,11 @@ void wire_drop(struct wire *wire)
         loop_task_cancel(&wire->conn->ready);
         loop_task_post(wire->loop, &wire->conn->end);
     }
+}
+
+bool wire_accepted(const struct wire *wire)
+{
+    return wire->conn != NULL || wire->ended;
 }
 
 bool wire_ended(const struct wire *wire)
@@ -491,6 +499,8 @@ struct wire_call *wire_request(struct wire *wire, const char *path, const char *
     buf_init(&call->headers, WIRE_BYTES_MAX);
     buf_init(&call->body, WIRE_BYTES_MAX);
     buf_init(&call->request, WIRE_BYTES_MAX);
+    (void)buf_reserve(&call->body, wire->options.room);
+    (void)buf_reserve(&call->request, wire->options.room);
     set_header(&fields[count++], ":method", "POST");
     set_header(&fields[count++], ":scheme", "https");
     set_header(&fields[count++], ":authority", "gateway.test");

@@ -26,12 +26,14 @@ struct wire_options {
     const char *uri;       /* of the client's certificate */
     bool raw;              /* no client: the test feeds bytes itself */
     uint32_t window_bytes; /* of each stream; 0: the client takes no body at all */
+    size_t room;           /* the far side's buffers begin with it, so that only ours grow */
 };
 struct wire *wire_open(struct loop *loop, int listener, const struct wire_options *options);
 void wire_free(struct wire **wire);
 
 /* The client's socket breaks: the server reads an end. */
 void wire_drop(struct wire *wire);
+bool wire_accepted(const struct wire *wire);
 /* The server has closed its side. */
 bool wire_ended(const struct wire *wire);
 /* A client that reads nothing at all, until it is told to again. */
