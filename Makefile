@@ -134,7 +134,8 @@ $(O)/tests/%: tests/%.c $(TEST_SUPPORT) $(call LIBS,$(TEST_ROOMS))
 LOOPBACK_SUPPORT := $(patsubst tests/%.c,$(O)/tests/%.o,$(filter-out $(wildcard tests/loopback/test_*.c),\
 	$(wildcard tests/loopback/*.c)))
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-$(O)/tests/loopback/%.o: tests/loopback/%.c | generated
+# Named one by one: make prefers the general rule above to one whose parts it must first find out about.
+$(LOOPBACK_SUPPORT): $(O)/tests/loopback/%.o: tests/loopback/%.c | generated
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -Itests -c -o $@ $<
 
