@@ -30,6 +30,18 @@ struct schema_thresholds {
     uint64_t rows_min; /* the share is judged from this many rows on */
 };
 
+/* The newest value of a time or date field may be this old. `field` NULL: not said. */
+struct schema_freshness {
+    const struct schema_field *field;
+    int64_t max_age_s;
+};
+
+/* A share of the delivered records has this field. */
+struct schema_expectation {
+    const struct schema_field *field;
+    uint32_t present_per_million_min;
+};
+
 struct schema_dataset {
     const char *name;  /* "<department>/<dataset>" */
     const char *title; /* English */
@@ -41,6 +53,9 @@ struct schema_dataset {
     const struct schema_field *const *key; /* key fields in order */
     size_t key_count;
     struct schema_thresholds thresholds;
+    struct schema_freshness freshness;
+    const struct schema_expectation *expectations;
+    size_t expectation_count;
     const struct schema_mapping *mapping;
     /* SHA-256 over the mapping, its type with all that refers to, and the code tables it names: two
      * bundles treat the dataset alike when these are equal. */

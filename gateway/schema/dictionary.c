@@ -385,7 +385,7 @@ size_t dictionary_dataset_columns(const struct schema_dataset *dataset,
     for (size_t i = 0; i < mapping->column_count && i < max; i++)
         columns_r[i] = (struct dictionary_column){
             .name = mapping->columns[i].name,
-            .type = column_type_name(mapping->columns[i].type),
+            .type = mapping->columns[i].type_name,
         };
     return mapping->column_count;
 }
@@ -400,9 +400,15 @@ const char *dictionary_column_type(uint32_t oid)
 
 bool dictionary_column_fits(const char *type, uint32_t oid)
 {
-    for (int i = 0; i < COLUMN_TYPE_COUNT; i++)
-        if (strcmp(column_type_name((enum column_type)i), type) == 0 &&
-            column_type_accepts((enum column_type)i, oid))
+    size_t len = strlen(type);
+    bool array = len > 2 && strcmp(type + len - 2, "[]") == 0;
+    for (int i = 0; i < COLUMN_TYPE_COUNT; i++) {
+        const char *name = column_type_name((enum column_type)i);
+        struct mapping_column column = { .type = array ? COLUMN_ARRAY : (enum column_type)i,
+                                         .element = (enum column_type)i };
+        if (strlen(name) == len - (array ? 2 : 0) && strncmp(name, type, strlen(name)) == 0 &&
+            column_accepts(&column, oid))
             return true;
+    }
     return false;
 }

@@ -263,7 +263,7 @@ static const struct filter_node *check_term(struct parser *parser, struct filter
         return type_error(parser, operator_at, problem);
     if (term->op == FILTER_PRESENT)
         return term;
-    if (term->op == FILTER_HAS)
+    if (term->op == FILTER_HAS && leaf->back != LEAF_ELEMENTS)
         return searchable(parser->filter, leaf)
                    ? term
                    : type_error(parser, at, "this field can only be compared as a whole");

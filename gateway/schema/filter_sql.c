@@ -44,7 +44,8 @@ static bool same_value(const struct mapping_leaf *leaf, const char *a, const cha
 static void collate(struct plan_sql *sql, const struct schema_mapping *mapping,
                     const struct mapping_column *column, enum filter_op op)
 {
-    if (column->type == COLUMN_TEXT && !mapping->collation_c && op != FILTER_EQ)
+    bool foreign = column->type == COLUMN_ENUM || !mapping->collation_c;
+    if ((column->type == COLUMN_TEXT || column->type == COLUMN_ENUM) && foreign && op != FILTER_EQ)
         plan_sql_text(sql, " COLLATE \"C\"");
 }
 
@@ -53,7 +54,9 @@ static void native_sql(const struct schema_mapping *mapping, const struct mappin
 {
     const struct mapping_column *column = column_of(mapping, leaf, 0);
     if (op == FILTER_HAS) {
-        plan_sql_add(sql, "strpos(%s, ", column->quoted);
+        plan_sql_text(sql, "strpos(");
+        plan_sql_operand(sql, mapping, leaf);
+        plan_sql_text(sql, ", ");
         plan_sql_param(sql, value);
         plan_sql_text(sql, ") > 0");
         return;
@@ -63,7 +66,7 @@ static void native_sql(const struct schema_mapping *mapping, const struct mappin
         plan_sql_text(sql, "FALSE"); /* no stored value can be this one */
         return;
     }
-    plan_sql_text(sql, column->quoted);
+    plan_sql_operand(sql, mapping, leaf);
     collate(sql, mapping, column, op);
     plan_sql_add(sql, " %s ", comparisons[op]);
     plan_sql_param(sql, native);
@@ -122,6 +125,20 @@ static void constant_sql(const struct mapping_leaf *leaf, enum filter_op op, con
     plan_sql_text(sql, matches ? "TRUE" : "FALSE");
 }
 
+static void elements_sql(const struct schema_mapping *mapping, const struct mapping_leaf *leaf,
+                         const char *value, struct plan_sql *sql)
+{
+    const struct mapping_column *column = column_of(mapping, leaf, 0);
+    const char *native = mapping_native(leaf, column->element, value, sql->arena);
+    if (native == NULL) {
+        plan_sql_text(sql, "FALSE");
+        return;
+    }
+    plan_sql_param(sql, native);
+    plan_sql_add(sql, " = ANY(%s%s)", column->quoted,
+                 column->element == COLUMN_ENUM ? "::text[]" : "");
+}
+
 /* One comparison, without the part about absent values. */
 static void compare_sql(const struct schema_mapping *mapping, const struct mapping_leaf *leaf,
                         enum filter_op op, const char *value, struct plan_sql *sql)
@@ -145,8 +162,7 @@ static void compare_sql(const struct schema_mapping *mapping, const struct mappi
         plan_sql_param(sql, value);
         break;
     case LEAF_ELEMENTS:
-        plan_sql_param(sql, value);
-        plan_sql_add(sql, " = ANY(%s)", column_of(mapping, leaf, 0)->quoted);
+        elements_sql(mapping, leaf, value, sql);
         break;
     case LEAF_ONE_WAY:
         plan_sql_text(sql, "FALSE");

@@ -46,7 +46,13 @@ enum column_type {
     COLUMN_BYTEA,
     COLUMN_JSON,
     COLUMN_JSONB,
-    COLUMN_TEXT_ARRAY,
+    COLUMN_TIME,
+    COLUMN_TIMETZ,
+    COLUMN_INTERVAL,
+    COLUMN_INET,
+    COLUMN_CIDR,
+    COLUMN_ENUM,  /* of one database: its oid is not known before */
+    COLUMN_ARRAY, /* of `element` */
     COLUMN_TYPE_COUNT
 };
 
@@ -54,6 +60,8 @@ struct mapping_column {
     const char *name;
     const char *quoted; /* as an SQL identifier */
     enum column_type type;
+    enum column_type element; /* COLUMN_ARRAY */
+    const char *type_name;    /* "text[]" */
 };
 
 enum part_kind {
@@ -79,17 +87,25 @@ enum leaf_back {
     LEAF_FORMS,    /* fold(column) is one of a finite list of native texts */
     LEAF_PARTS,    /* fixed-width texts put together */
     LEAF_SUBSTR,   /* a fixed piece of one text column */
-    LEAF_ELEMENTS, /* text[]: has-element only */
+    LEAF_ELEMENTS, /* an array: has-element only */
 };
 
+/* What a citizen number says about its bearer, in canonical form. */
+enum leaf_take { TAKE_BIRTH_DATE, TAKE_SEX, TAKE_DIVISION };
+
+struct mapping_child;
+
+/* Exactly one of these is where a leaf comes from: parts, constant, child; or `taken`, alone or with
+ * parts. */
 struct mapping_leaf {
     const struct schema_field *const *path; /* from the top-level field to `field` */
     size_t depth;
     const struct schema_field *field;
     const char *name; /* dotted */
     const struct mapping_part *parts;
-    size_t part_count; /* 0: constant */
+    size_t part_count;
     const char *separator;
+    bool coalesce; /* the first part that has a value, instead of all of them joined */
     const struct normaliser_step *steps;
     size_t step_count;
     const char *constant; /* text, or NULL */
@@ -97,10 +113,33 @@ struct mapping_leaf {
     const char *const *nulls;
     size_t null_count;
     bool required;
+    bool absent_on_error;              /* a bad value is left out with a warning */
+    const struct mapping_child *child; /* rows of another table, or NULL */
+    const struct mapping_leaf *taken;  /* the field the value is taken from, or NULL */
+    enum leaf_take take;
+    bool field_decides;   /* where `taken` and the parts disagree */
     int32_t utc_offset_s; /* of a timestamp without time zone */
     enum leaf_back back;
     bool ordered; /* canonical order is the column's order, under COLLATE "C" for text */
 };
+
+/* A repeated field read from another table: one element a row. */
+struct mapping_child {
+    const char *table_quoted;
+    const char *const *join_quoted; /* child columns, compared with `join` */
+    const size_t *join;             /* columns of the parent */
+    size_t join_count;
+    const char *const *order_quoted;
+    size_t order_count;
+    uint32_t rows_max;
+    struct mapping_column *columns;
+    size_t column_count;
+    bool scalar;                 /* one leaf, the repeated field itself */
+    struct mapping_leaf *leaves; /* else their paths begin in the element's message */
+    size_t leaf_count;
+};
+
+enum duplicates_keep { DUPLICATES_ERROR, DUPLICATES_REJECT, DUPLICATES_FIRST, DUPLICATES_LAST };
 
 struct schema_mapping {
     struct schema_dataset dataset;
@@ -116,6 +155,10 @@ struct schema_mapping {
     size_t order_count;
     bool key_exact;   /* one canonical key has one native key */
     bool collation_c; /* text columns compare by bytes */
+    enum duplicates_keep duplicates;
+    size_t duplicates_column;     /* FIRST, LAST: what decides */
+    const char *const *escalated; /* codes of warnings that reject, sorted as written */
+    size_t escalated_count;
     const char *probe_sql;
     struct mapping_write *write; /* its `write:` section, or NULL (mapping_write.h) */
 };
@@ -170,10 +213,17 @@ const char *mapping_native(const struct mapping_leaf *leaf, enum column_type typ
 /* --- columns (mapping_column.c) -----------------------------------------------------------------
  */
 const char *column_type_name(enum column_type type);
-/* A type's name in a mapping; -1 with a suggestion. */
-int column_type_read(const struct yaml_node *node, enum column_type *type_r, struct err *err);
-/* Whether a described column of this type oid is what the mapping was written for. */
+/* A type's name in a mapping, into `type` and `element`; -1 with a suggestion. */
+int column_type_read(const struct yaml_node *node, struct mapping_column *column, struct err *err);
+/* "text[]", in the arena for an array. */
+const char *column_full_type(const struct mapping_column *column, struct arena *arena);
+/* Whether a described column of this type oid is what the mapping was written for. What belongs to
+ * one database (enum, arrays of enums and domains) is only known to be nothing of PostgreSQL's own:
+ * the probe statement asks for the rest. */
+bool column_accepts(const struct mapping_column *column, uint32_t oid);
 bool column_type_accepts(enum column_type type, uint32_t oid);
+/* The same inside a record, where a domain keeps its own oid. */
+bool column_accepts_within(const struct mapping_column *column, uint32_t oid);
 bool column_is_text(enum column_type type);
 bool column_is_integer(enum column_type type);
 

@@ -1,4 +1,5 @@
 /* The way back: from canonical values to the owner's columns, for filters and keys. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,10 +10,12 @@
 #include "schema/mapping.h"
 #include "schema/program.h"
 
-static bool steps_are_identity(const struct mapping_leaf *leaf)
+/* The text of a date column is canonical: cn_date finds nothing to do. */
+static bool steps_are_identity(const struct mapping_leaf *leaf, enum column_type type)
 {
     for (size_t i = 0; i < leaf->step_count; i++)
-        if (leaf->steps[i].kind->back != BACK_IDENTITY)
+        if (leaf->steps[i].kind->back != BACK_IDENTITY &&
+            !(type == COLUMN_DATE && leaf->steps[i].kind == &normaliser_cn_date))
             return false;
     return true;
 }
@@ -70,30 +73,69 @@ static bool is_integer_field(const struct schema_field *field)
     return false;
 }
 
-/* One whole column whose own comparison is the canonical one. */
+/* A string field: the column's own comparison is that of its canonical text. */
+static bool text_compares(enum column_type type, bool *ordered_r)
+{
+    *ordered_r =
+        type == COLUMN_TEXT || type == COLUMN_ENUM || type == COLUMN_DATE || type == COLUMN_TIME;
+    return *ordered_r || type == COLUMN_CHAR || type == COLUMN_UUID || type == COLUMN_INET ||
+           type == COLUMN_CIDR || column_is_integer(type);
+}
+
+/* One whole column, or the first of several, whose own comparison is the canonical one. */
 static bool compares_natively(const struct mapping_leaf *leaf, enum column_type type,
                               bool *ordered_r)
 {
     const struct schema_field *field = leaf->field;
     *ordered_r = true;
-    if (field->type == SCHEMA_STRING) {
-        *ordered_r = type != COLUMN_UUID && !column_is_integer(type) && type != COLUMN_CHAR;
-        return type == COLUMN_TEXT || type == COLUMN_CHAR || type == COLUMN_UUID ||
-               type == COLUMN_DATE || column_is_integer(type);
-    }
-    if (is_integer_field(field))
-        return column_is_integer(type);
+    if (field->repeated)
+        return false;
+    if (field->type == SCHEMA_STRING)
+        return text_compares(type, ordered_r);
+    if (is_integer_field(field)) /* a numeric that is no integer is quarantined */
+        return column_is_integer(type) || type == COLUMN_NUMERIC;
     if (field->type == SCHEMA_ENUM)
         return column_is_integer(type);
     if (field->type == SCHEMA_BOOL) {
         *ordered_r = false;
         return type == COLUMN_BOOL;
     }
+    /* Each with its own: a literal is rounded to the width before it is compared. */
     if (field->type == SCHEMA_DOUBLE)
-        return type == COLUMN_FLOAT8; /* a float4 literal is rounded before it is compared */
+        return type == COLUMN_FLOAT8;
+    if (field->type == SCHEMA_FLOAT)
+        return type == COLUMN_FLOAT4;
     if (is_timestamp(field))
         return type == COLUMN_TIMESTAMPTZ || type == COLUMN_TIMESTAMP;
     return false;
+}
+
+/* COALESCE of columns of one type. */
+static bool first_compares(const struct schema_mapping *mapping, const struct mapping_leaf *leaf)
+{
+    enum column_type type = mapping->columns[leaf->parts[0].column].type;
+    for (size_t i = 0; i < leaf->part_count; i++)
+        if (leaf->parts[i].kind != PART_WHOLE ||
+            mapping->columns[leaf->parts[i].column].type != type)
+            return false;
+    return leaf->null_count == 0 && type != COLUMN_ENUM;
+}
+
+static bool elements_compare(const struct mapping_column *column, const struct mapping_leaf *leaf)
+{
+    enum column_type type = column->element;
+    bool text = leaf->field->type == SCHEMA_STRING &&
+                (type == COLUMN_TEXT || type == COLUMN_ENUM || type == COLUMN_UUID ||
+                 type == COLUMN_DATE || type == COLUMN_TIME || column_is_integer(type));
+    bool number = is_integer_field(leaf->field) && column_is_integer(type);
+    return leaf->step_count == 0 && (text || number);
+}
+
+/* Null values are compared with the column's text in SQL, which is the canonical one of these. */
+static bool nulls_compare(const struct mapping_leaf *leaf, enum column_type type)
+{
+    return leaf->null_count == 0 || column_is_text(type) || column_is_integer(type) ||
+           type == COLUMN_UUID || type == COLUMN_ENUM;
 }
 
 static bool parts_are_fixed(const struct schema_mapping *mapping, const struct mapping_leaf *leaf)
@@ -111,33 +153,38 @@ void mapping_leaf_analyse(const struct schema_mapping *mapping, struct mapping_l
 {
     leaf->back = LEAF_ONE_WAY;
     leaf->ordered = false;
-    if (leaf->part_count == 0) {
+    if (leaf->constant != NULL) {
         leaf->back = LEAF_CONSTANT;
         return;
     }
-    enum column_type type = mapping->columns[leaf->parts[0].column].type;
-    bool whole = leaf->part_count == 1 && leaf->parts[0].kind == PART_WHOLE;
-    bool texty = leaf->field->type == SCHEMA_STRING && !leaf->field->repeated;
-    bool ordered = false;
-    if (leaf->separator != NULL)
+    /* A value left out for being bad is absent, which no condition on the column tells. */
+    if (leaf->child != NULL || leaf->taken != NULL || leaf->absent_on_error)
         return;
-    if (type == COLUMN_TEXT_ARRAY) {
-        if (leaf->field->type == SCHEMA_STRING && leaf->step_count == 0 && leaf->null_count == 0)
+    const struct mapping_column *column = &mapping->columns[leaf->parts[0].column];
+    enum column_type type = column->type;
+    bool whole = leaf->coalesce ? first_compares(mapping, leaf)
+                                : leaf->part_count == 1 && leaf->parts[0].kind == PART_WHOLE;
+    bool texty = leaf->field->type == SCHEMA_STRING && !leaf->field->repeated;
+    bool ordered = false, same = steps_are_identity(leaf, type);
+    if (leaf->separator != NULL || !nulls_compare(leaf, type))
+        return;
+    if (type == COLUMN_ARRAY) {
+        if (elements_compare(column, leaf))
             leaf->back = LEAF_ELEMENTS;
-    } else if (whole && steps_are_identity(leaf) && compares_natively(leaf, type, &ordered)) {
+    } else if (whole && same && compares_natively(leaf, type, &ordered)) {
         leaf->back = LEAF_NATIVE;
         leaf->ordered = ordered;
+    } else if (leaf->coalesce) {
+        return;
     } else if (whole && steps_have_forms(leaf) && !leaf->field->repeated &&
-               (column_is_text(type) ||
+               (column_is_text(type) || type == COLUMN_ENUM ||
                 (column_is_integer(type) && finite_step(leaf) != NULL && leaf->step_count == 1)) &&
                (texty || leaf->field->type == SCHEMA_ENUM || leaf->field->type == SCHEMA_BOOL)) {
         leaf->back = LEAF_FORMS;
-    } else if (texty && steps_are_identity(leaf) && leaf->null_count == 0 &&
-               parts_are_fixed(mapping, leaf)) {
+    } else if (texty && same && leaf->null_count == 0 && parts_are_fixed(mapping, leaf)) {
         leaf->back = LEAF_PARTS;
         leaf->ordered = true;
-    } else if (texty && steps_are_identity(leaf) && leaf->part_count == 1 &&
-               leaf->parts[0].kind == PART_SUBSTR) {
+    } else if (texty && same && leaf->part_count == 1 && leaf->parts[0].kind == PART_SUBSTR) {
         leaf->back = LEAF_SUBSTR;
     }
 }
@@ -315,6 +362,56 @@ static bool date_fits(const char *text)
                                 (int)strtol(text + 8, NULL, 10));
 }
 
+/* HH:MM:SS, and six digits of a fraction that is not zero. */
+static bool time_fits(const char *text)
+{
+    size_t len = strlen(text);
+    if ((len != 8 && len != 15) || text[2] != ':' || text[5] != ':' ||
+        !normaliser_all_digits(text, 2) || !normaliser_all_digits(text + 3, 2) ||
+        !normaliser_all_digits(text + 6, 2))
+        return false;
+    if (len == 15 &&
+        (text[8] != '.' || !normaliser_all_digits(text + 9, 6) || strcmp(text + 9, "000000") == 0))
+        return false;
+    return memcmp(text, "24", 2) < 0 && text[3] < '6' && text[6] < '6';
+}
+
+/* The text program_value_text would write, with or without bits. */
+static bool inet_fits(const char *text, bool network)
+{
+    unsigned char address[16];
+    char copy[INET6_ADDRSTRLEN + 4], again[INET6_ADDRSTRLEN];
+    int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+    size_t full = family == AF_INET6 ? 128 : 32, bits = full;
+    if (strlen(text) >= sizeof copy)
+        return false;
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    char *slash = strchr(copy, '/');
+    if (slash != NULL) {
+        size_t len = strlen(slash + 1);
+        if (len == 0 || len > 3 || !normaliser_all_digits(slash + 1, len) ||
+            (len > 1 && slash[1] == '0'))
+            return false;
+        bits = (size_t)strtoul(slash + 1, NULL, 10);
+        *slash = '\0';
+    }
+    if (bits > full || (network ? slash == NULL : slash != NULL && bits == full))
+        return false;
+    if (inet_pton(family, copy, address) != 1)
+        return false;
+    for (size_t bit = bits; network && bit < full; bit++)
+        if ((address[bit / 8] >> (7 - bit % 8) & 1) != 0)
+            return false; /* PostgreSQL refuses a network with host bits */
+    return inet_ntop(family, address, again, sizeof again) != NULL && strcmp(again, copy) == 0;
+}
+
+/* PostgreSQL refuses a literal that rounds to zero; a number written out does not. */
+static const char *float_literal(enum column_type type, const char *text, struct arena *arena)
+{
+    return type == COLUMN_FLOAT8 ? arena_format(arena, "%.17g", strtod(text, NULL))
+                                 : arena_format(arena, "%.9g", (double)strtof(text, NULL));
+}
+
 /* A timestamp column holds local time of a known offset: the instant is moved there. */
 static const char *timestamp_literal(const struct mapping_leaf *leaf, enum column_type type,
                                      const char *text, struct arena *arena)
@@ -353,5 +450,11 @@ const char *mapping_native(const struct mapping_leaf *leaf, enum column_type typ
         return uuid_fits(canonical) ? canonical : NULL;
     if (type == COLUMN_DATE)
         return date_fits(canonical) ? canonical : NULL;
-    return canonical; /* text, bool and float: the encoder has checked the value already */
+    if (type == COLUMN_TIME)
+        return time_fits(canonical) ? canonical : NULL;
+    if (type == COLUMN_INET || type == COLUMN_CIDR)
+        return inet_fits(canonical, type == COLUMN_CIDR) ? canonical : NULL;
+    if (type == COLUMN_FLOAT8 || type == COLUMN_FLOAT4)
+        return float_literal(type, canonical, arena);
+    return canonical; /* text, bool, numeric: the encoder has checked the value already */
 }

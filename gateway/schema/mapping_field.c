@@ -1,17 +1,9 @@
-/* One canonical field: its path, chain, codes, null values and options. */
-#include <stdlib.h>
+/* Canonical fields and where they come from. */
 #include <string.h>
 
 #include "base/err.h"
 #include "conf/yaml.h"
-#include "schema/code_table.h"
 #include "schema/mapping_reader.h"
-#include "schema/program.h"
-
-static const struct yaml_node *field_option(const struct yaml_node *value, const char *key)
-{
-    return yaml_kind(value) == YAML_MAPPING ? yaml_get(value, key) : NULL;
-}
 
 int mapping_unknown_field(struct mapping_reader *reader, const struct yaml_node *at,
                           const struct schema_message *message, const char *name, size_t len)
@@ -26,14 +18,29 @@ int mapping_unknown_field(struct mapping_reader *reader, const struct yaml_node 
                       near != NULL ? "\"?" : "");
 }
 
+static int check_overlap(struct mapping_reader *reader, const struct yaml_node *key,
+                         const struct mapping_leaf *leaf)
+{
+    const struct mapping_scope *scope = reader->scope;
+    for (size_t i = 0; i < *scope->leaf_count; i++) {
+        const char *other = scope->leaves[i].name;
+        size_t shorter = strlen(other) < strlen(leaf->name) ? strlen(other) : strlen(leaf->name);
+        if (strncmp(other, leaf->name, shorter) == 0 &&
+            (other[shorter] == '.' || leaf->name[shorter] == '.'))
+            return yaml_error(key, reader->err, "MAPPING_FIELD",
+                              "\"%s\" and \"%s\" cannot both be given", other, leaf->name);
+    }
+    return 0;
+}
+
 /* "address.street" -> the fields on the way. */
-static int read_path(struct mapping_reader *reader, const struct yaml_node *key,
-                     struct mapping_leaf *leaf)
+int mapping_read_path(struct mapping_reader *reader, const struct yaml_node *key,
+                      struct mapping_leaf *leaf)
 {
     const struct schema_field *path[MAPPING_DEPTH_MAX];
-    const struct schema_message *message = reader->mapping->dataset.type;
+    const struct schema_message *message = reader->scope->message;
     const char *name = yaml_text(key);
-    leaf->name = arena_strdup(reader->arena, name);
+    leaf->name = arena_format(reader->arena, "%s%s", reader->scope->prefix, name);
     for (;;) {
         size_t len = strcspn(name, ".");
         if (leaf->depth == MAPPING_DEPTH_MAX)
@@ -53,229 +60,156 @@ static int read_path(struct mapping_reader *reader, const struct yaml_node *key,
     }
     leaf->path = arena_dup(reader->arena, path, leaf->depth * sizeof *path);
     leaf->field = path[leaf->depth - 1];
-    for (size_t i = 0; i < reader->mapping->leaf_count; i++) {
-        const char *other = reader->mapping->leaves[i].name;
-        size_t shorter = strlen(other) < strlen(leaf->name) ? strlen(other) : strlen(leaf->name);
-        if (strncmp(other, leaf->name, shorter) == 0 &&
-            (other[shorter] == '.' || leaf->name[shorter] == '.'))
-            return yaml_error(key, reader->err, "MAPPING_FIELD",
-                              "\"%s\" and \"%s\" cannot both be given", other, leaf->name);
-    }
-    return 0;
+    return check_overlap(reader, key, leaf);
 }
 
-static int add_step(struct mapping_reader *reader, struct mapping_leaf *leaf,
-                    struct normaliser_step *steps, const struct yaml_node *node)
+/* --- which columns can feed which fields -------------------------------------------------------- */
+
+static bool is_timestamp(const struct schema_field *field)
 {
-    if (leaf->step_count == MAPPING_STEPS_MAX)
-        return yaml_error(node, reader->err, "MAPPING_NORMALISER", "the chain is too long");
-    if (normaliser_step_read(node, &reader->context->env, &steps[leaf->step_count], reader->err) !=
-        0)
-        return -1;
-    leaf->step_count++;
-    return 0;
+    return field->type == SCHEMA_MESSAGE &&
+           strcmp(field->message->full_name, "google.protobuf.Timestamp") == 0;
 }
 
-/* The chain a field gets by its meaning when the mapping gives none. */
-static const struct normaliser_kind *implied_step(const struct schema_field *field)
+static bool is_text_map(const struct schema_field *field)
 {
-    enum { CITIZEN_ID = 1, CREDIT_CODE = 2, ORG_CODE = 3, MOBILE_NUMBER = 7 };
-    if (field->type != SCHEMA_STRING)
-        return NULL;
-    switch (field->semantic) {
-    case CITIZEN_ID:
-        return &normaliser_cn_id;
-    case CREDIT_CODE:
-        return &normaliser_cn_uscc;
-    case ORG_CODE:
-        return &normaliser_cn_org;
-    case MOBILE_NUMBER:
-        return &normaliser_cn_mobile;
-    default:
-        return NULL;
-    }
+    const struct schema_field *value = schema_message_number(field->message, 2);
+    const struct schema_field *key = schema_message_number(field->message, 1);
+    return key != NULL && value != NULL && key->type == SCHEMA_STRING &&
+           value->type == SCHEMA_STRING;
 }
 
-static int read_steps(struct mapping_reader *reader, const struct yaml_node *value,
-                      struct mapping_leaf *leaf)
-{
-    const struct yaml_node *chain = field_option(value, "normalise");
-    const struct yaml_node *codes = field_option(value, "codes");
-    struct normaliser_step *steps = arena_array(reader->arena, MAPPING_STEPS_MAX, sizeof *steps);
-    leaf->steps = steps;
-    if (chain != NULL && yaml_kind(chain) != YAML_SEQUENCE)
-        return add_step(reader, leaf, steps, chain);
-    for (size_t i = 0; chain != NULL && i < yaml_count(chain); i++)
-        if (add_step(reader, leaf, steps, yaml_item(chain, i)) != 0)
-            return -1;
-    if (codes != NULL) {
-        if (leaf->step_count == MAPPING_STEPS_MAX)
-            return yaml_error(codes, reader->err, "MAPPING_NORMALISER", "the chain is too long");
-        struct normaliser_step *step = &steps[leaf->step_count];
-        step->kind = &normaliser_codes;
-        leaf->step_count++;
-        return normaliser_codes.configure(codes, codes, &reader->context->env, &step->config,
-                                          reader->err);
-    }
-    const struct normaliser_kind *implied = implied_step(leaf->field);
-    if (chain == NULL && implied != NULL)
-        steps[leaf->step_count++].kind = implied;
-    return 0;
-}
-
-static int read_nulls(struct mapping_reader *reader, const struct yaml_node *nulls,
-                      struct mapping_leaf *leaf)
-{
-    if (yaml_expect(nulls, YAML_SEQUENCE, "null_values", reader->err) != 0)
-        return -1;
-    if (yaml_count(nulls) > MAPPING_NULLS_MAX)
-        return yaml_error(nulls, reader->err, "MAPPING_INVALID", "at most %d null_values",
-                          MAPPING_NULLS_MAX);
-    const char **texts = arena_array(reader->arena, yaml_count(nulls), sizeof *texts);
-    for (size_t i = 0; i < yaml_count(nulls); i++) {
-        if (yaml_expect(yaml_item(nulls, i), YAML_SCALAR, "a null value", reader->err) != 0)
-            return -1;
-        texts[i] = arena_strdup(reader->arena, yaml_text(yaml_item(nulls, i)));
-    }
-    leaf->nulls = texts;
-    leaf->null_count = yaml_count(nulls);
-    return 0;
-}
-
-/* "+08:00" -> 28800. */
-static int read_offset(struct mapping_reader *reader, const struct yaml_node *node,
-                       struct mapping_leaf *leaf)
-{
-    const char *text = yaml_text(node);
-    bool shaped = strlen(text) == 6 && (text[0] == '+' || text[0] == '-') && text[3] == ':' &&
-                  strspn(text + 1, "0123456789") == 2 && strspn(text + 4, "0123456789") == 2;
-    long hours = shaped ? strtol(text + 1, NULL, 10) : 0;
-    long minutes = shaped ? strtol(text + 4, NULL, 10) : 0;
-    if (!shaped || hours > 15 || minutes > 59)
-        return yaml_error(node, reader->err, "MAPPING_INVALID", "utc_offset must look like +08:00");
-    leaf->utc_offset_s = (int)((text[0] == '-' ? -1 : 1) * (hours * 3600 + minutes * 60));
-    return 0;
-}
-
-/* A constant or default must be a value of the field: found now, not in the first row. */
-static int read_fixed(struct mapping_reader *reader, const struct yaml_node *node,
-                      const struct mapping_leaf *leaf, const char **text_r)
-{
-    if (yaml_expect(node, YAML_SCALAR, "a value", reader->err) != 0)
-        return -1;
-    struct buf unused;
-    buf_init(&unused, 64 * 1024);
-    const char *code = program_encode_text(leaf->field, (const uint8_t *)yaml_text(node),
-                                           strlen(yaml_text(node)), &unused);
-    buf_fini(&unused);
-    if (code != NULL || leaf->field->repeated)
-        return yaml_error(node, reader->err, "MAPPING_VALUE", "\"%.64s\" is no value of %s (%s)",
-                          yaml_text(node), leaf->name, schema_field_type_name(leaf->field));
-    *text_r = arena_strdup(reader->arena, yaml_text(node));
-    return 0;
-}
-
-/* Which columns can feed which fields. */
-static const char *shape_problem(const struct mapping_reader *reader,
+static const char *bytes_problem(const struct mapping_reader *reader,
                                  const struct mapping_leaf *leaf)
 {
-    const struct schema_field *field = leaf->field;
-    enum column_type type = reader->mapping->columns[leaf->parts[0].column].type;
-    bool single = leaf->part_count == 1 && leaf->parts[0].kind == PART_WHOLE;
-    for (size_t i = 0; i < leaf->part_count; i++) {
-        enum column_type part = reader->mapping->columns[leaf->parts[i].column].type;
-        if (!single && (part == COLUMN_TEXT_ARRAY || part == COLUMN_BYTEA))
-            return "an array or bytea column cannot be joined with others";
-    }
     bool decodes = leaf->step_count > 0 && leaf->steps[0].kind->takes_bytes;
     for (size_t i = 1; i < leaf->step_count; i++)
         if (leaf->steps[i].kind->takes_bytes)
             return "gb18030 must be the first step";
-    if (decodes && type != COLUMN_BYTEA)
-        return "gb18030 reads a bytea column; declare the column's type";
-    if (type == COLUMN_BYTEA && !decodes && field->type != SCHEMA_BYTES)
-        return "a bytea column feeds a bytes field, or goes through gb18030";
+    for (size_t i = 0; i < leaf->part_count; i++) {
+        const struct mapping_column *column = &reader->scope->columns[leaf->parts[i].column];
+        enum column_type type = column->type == COLUMN_ARRAY ? column->element : column->type;
+        bool joined = leaf->part_count > 1 && !leaf->coalesce;
+        if (joined && (column->type == COLUMN_ARRAY || type == COLUMN_BYTEA))
+            return "an array or bytea column cannot be joined with others";
+        if (leaf->coalesce && column->type == COLUMN_ARRAY)
+            return "an array column cannot stand in coalesce";
+        if (decodes && type != COLUMN_BYTEA)
+            return "gb18030 reads a bytea column; declare the column's type";
+        if (type == COLUMN_BYTEA && !decodes && leaf->field->type != SCHEMA_BYTES)
+            return "a bytea column feeds a bytes field, or goes through gb18030";
+    }
+    return NULL;
+}
+
+/* A local time has no text that says when it was. */
+static const char *naive_problem(const struct mapping_reader *reader,
+                                 const struct mapping_leaf *leaf)
+{
+    for (size_t i = 0; i < leaf->part_count; i++) {
+        const struct mapping_column *column = &reader->scope->columns[leaf->parts[i].column];
+        bool local = column->type == COLUMN_TIMESTAMP ||
+                     (column->type == COLUMN_ARRAY && column->element == COLUMN_TIMESTAMP);
+        if (local && (leaf->step_count > 0 || leaf->part_count > 1 || leaf->field->repeated))
+            return "a timestamp without time zone feeds one time field alone, without a chain";
+    }
+    return NULL;
+}
+
+static const char *shape_problem(const struct mapping_reader *reader,
+                                 const struct mapping_leaf *leaf)
+{
+    const struct schema_field *field = leaf->field;
+    enum column_type type = reader->scope->columns[leaf->parts[0].column].type;
+    bool single = leaf->part_count == 1 && leaf->parts[0].kind == PART_WHOLE;
+    const char *problem = bytes_problem(reader, leaf);
+    if (problem != NULL)
+        return problem;
     if (field->map) {
-        const struct schema_field *value = schema_message_number(field->message, 2);
-        const struct schema_field *key = schema_message_number(field->message, 1);
-        bool strings = key != NULL && value != NULL && key->type == SCHEMA_STRING &&
-                       value->type == SCHEMA_STRING;
-        if (!strings || !single || leaf->step_count > 0 ||
+        if (!is_text_map(field) || !single || leaf->step_count > 0 ||
             (type != COLUMN_JSON && type != COLUMN_JSONB))
             return "a map field must be map<string, string> and come from one json or jsonb column "
                    "without a chain";
         return NULL;
     }
-    if (field->repeated != (type == COLUMN_TEXT_ARRAY))
-        return "a repeated field needs a text[] column, and only it";
-    if (field->type == SCHEMA_MESSAGE &&
-        (field->repeated || strcmp(field->message->full_name, "google.protobuf.Timestamp") != 0))
-        return "a message field is filled field by field: write \"message.field: ...\"";
-    return NULL;
+    bool many = field->repeated && !reader->scope->scalar;
+    if (many != (type == COLUMN_ARRAY))
+        return "a repeated field needs an array column, such as text[], or a child table, and an "
+               "array column needs a repeated field";
+    if (many && leaf->null_count > 0)
+        return "null_values do not reach into an array; a child table's rows have them";
+    if (field->type == SCHEMA_MESSAGE && !is_timestamp(field))
+        return field->repeated ? "a repeated message needs a child table"
+                               : "a message field is filled field by field: write "
+                                 "\"message.field: ...\"";
+    return is_timestamp(field) ? naive_problem(reader, leaf) : NULL;
 }
 
-static int read_options(struct mapping_reader *reader, const struct yaml_node *value,
-                        struct mapping_leaf *leaf)
+/* --- one field ---------------------------------------------------------------------------------- */
+
+static int read_origin(struct mapping_reader *reader, const struct yaml_node *value,
+                       struct mapping_leaf *leaf)
 {
-    const struct yaml_node *node = field_option(value, "separator");
-    if (node != NULL) {
-        if (yaml_expect(node, YAML_SCALAR, "separator", reader->err) != 0)
-            return -1;
-        leaf->separator = arena_strdup(reader->arena, yaml_text(node));
+    const struct yaml_node *from = yaml_get(value, "from"), *first = yaml_get(value, "coalesce");
+    const struct yaml_node *take = yaml_get(value, "from_field");
+    if (from != NULL && first != NULL)
+        return yaml_error(first, reader->err, "MAPPING_INVALID",
+                          "from and coalesce exclude each other; keep one");
+    if (from == NULL && first == NULL && take == NULL)
+        return yaml_error(value, reader->err, "MAPPING_INVALID",
+                          "\"from\" or \"constant\" is missing; say where %s comes from",
+                          leaf->name);
+    if (first != NULL) {
+        if (yaml_kind(first) != YAML_SEQUENCE || yaml_count(first) < 2 ||
+            yaml_get(value, "separator") != NULL)
+            return yaml_error(first, reader->err, "MAPPING_PART",
+                              "coalesce needs a list of two columns or more, and no separator");
+        leaf->coalesce = true;
+        from = first;
     }
-    if ((node = field_option(value, "null_values")) != NULL && read_nulls(reader, node, leaf) != 0)
+    if (from != NULL && mapping_read_parts(reader, from, leaf) != 0)
         return -1;
-    if ((node = field_option(value, "required")) != NULL &&
-        yaml_read_bool(node, &leaf->required, reader->err) != 0)
+    return take == NULL ? 0 : mapping_read_take(reader, take, leaf);
+}
+
+int mapping_read_value(struct mapping_reader *reader, const struct yaml_node *value,
+                       struct mapping_leaf *leaf)
+{
+    static const char *const keys[] = { "from",        "coalesce", "from_field", "separator",
+                                        "normalise",   "codes",    "constant",   "default",
+                                        "null_values", "required", "utc_offset", "on_error",
+                                        "child",       "fields",   NULL };
+    bool full = yaml_kind(value) == YAML_MAPPING;
+    const struct yaml_node *constant = yaml_get(value, "constant");
+    if (full && yaml_check_keys(value, keys, reader->err) != 0)
         return -1;
-    if ((node = field_option(value, "default")) != NULL &&
-        read_fixed(reader, node, leaf, &leaf->fallback) != 0)
-        return -1;
-    if (leaf->required && leaf->fallback != NULL)
+    if (constant != NULL && yaml_count(value) > 1)
         return yaml_error(value, reader->err, "MAPPING_INVALID",
-                          "required and default exclude each other; keep one");
-    bool naive = leaf->part_count == 1 &&
-                 reader->mapping->columns[leaf->parts[0].column].type == COLUMN_TIMESTAMP;
-    node = field_option(value, "utc_offset");
-    if (node != NULL && read_offset(reader, node, leaf) != 0)
+                          "a constant field takes nothing else");
+    if (constant != NULL)
+        return mapping_read_fixed(reader, constant, leaf, &leaf->constant);
+    if (full ? read_origin(reader, value, leaf) != 0 : mapping_read_parts(reader, value, leaf) != 0)
         return -1;
-    if (naive && leaf->field->type == SCHEMA_MESSAGE && node == NULL)
-        return yaml_error(value, reader->err, "MAPPING_INVALID",
-                          "a timestamp without time zone needs utc_offset, for example +08:00");
-    return 0;
+    if (mapping_read_steps(reader, value, leaf) != 0 ||
+        mapping_read_options(reader, value, leaf) != 0)
+        return -1;
+    const char *problem = leaf->part_count == 0 ? NULL : shape_problem(reader, leaf);
+    return problem == NULL ? 0 : yaml_error(value, reader->err, "MAPPING_SHAPE", "%s", problem);
 }
 
 static int read_leaf(struct mapping_reader *reader, const struct yaml_node *key,
                      const struct yaml_node *value, struct mapping_leaf *leaf)
 {
-    static const char *const keys[] = { "from",       "separator", "normalise",   "codes",
-                                        "constant",   "default",   "null_values", "required",
-                                        "utc_offset", NULL };
-    const struct yaml_node *from = value;
-    if (read_path(reader, key, leaf) != 0)
+    const struct yaml_node *child = yaml_get(value, "child"), *fields = yaml_get(value, "fields");
+    if (mapping_read_path(reader, key, leaf) != 0)
         return -1;
-    if (yaml_kind(value) == YAML_MAPPING) {
-        if (yaml_check_keys(value, keys, reader->err) != 0)
-            return -1;
-        const struct yaml_node *constant = yaml_get(value, "constant");
-        if (constant != NULL && yaml_count(value) > 1)
-            return yaml_error(value, reader->err, "MAPPING_INVALID",
-                              "a constant field takes nothing else");
-        if (constant != NULL)
-            return read_fixed(reader, constant, leaf, &leaf->constant);
-        from = yaml_get(value, "from");
-        if (from == NULL)
-            return yaml_error(value, reader->err, "MAPPING_INVALID",
-                              "\"from\" or \"constant\" is missing; say where %s comes from",
-                              leaf->name);
-    }
-    if (mapping_read_parts(reader, from, leaf) != 0 || read_steps(reader, value, leaf) != 0 ||
-        read_options(reader, value, leaf) != 0)
-        return -1;
-    const char *problem = shape_problem(reader, leaf);
-    if (problem != NULL)
-        return yaml_error(value, reader->err, "MAPPING_SHAPE", "%s", problem);
-    return 0;
+    if (child != NULL)
+        return mapping_read_child(reader, value, leaf);
+    if (fields != NULL)
+        return yaml_error(fields, reader->err, "MAPPING_CHILD",
+                          "fields stand beside a child table; a nested message is written "
+                          "\"message.field: ...\"");
+    return mapping_read_value(reader, value, leaf);
 }
 
 int mapping_leaf_read(struct schema_mapping *mapping, const struct mapping_context *context,
@@ -286,7 +220,17 @@ int mapping_leaf_read(struct schema_mapping *mapping, const struct mapping_conte
                                      .context = context,
                                      .arena = context->env.arena,
                                      .err = err,
-                                     .types = types };
+                                     .own = { .message = mapping->dataset.type,
+                                              .prefix = "",
+                                              .columns = mapping->columns,
+                                              .column_count = &mapping->column_count,
+                                              .types = types,
+                                              .leaves = mapping->leaves,
+                                              .leaf_count = &mapping->leaf_count } };
+    reader.scope = &reader.own;
+    if (yaml_get(value, "child") != NULL || yaml_get(value, "from_field") != NULL)
+        return yaml_error(value, err, "MAPPING_WRITE",
+                          "only columns of the table can be written: give \"from\"");
     if (read_leaf(&reader, key, value, leaf) != 0)
         return -1;
     mapping_leaf_analyse(mapping, leaf);
@@ -295,30 +239,13 @@ int mapping_leaf_read(struct schema_mapping *mapping, const struct mapping_conte
 
 int mapping_read_fields(struct mapping_reader *reader, const struct yaml_node *fields)
 {
-    struct schema_mapping *mapping = reader->mapping;
-    if (yaml_expect(fields, YAML_MAPPING, "fields", reader->err) != 0)
-        return -1;
-    if (yaml_count(fields) == 0 || yaml_count(fields) > MAPPING_LEAVES_MAX)
-        return yaml_error(fields, reader->err, "MAPPING_INVALID", "fields needs 1 to %d entries",
-                          MAPPING_LEAVES_MAX);
-    mapping->columns = arena_array(reader->arena, MAPPING_COLUMNS_MAX, sizeof *mapping->columns);
-    mapping->leaves = arena_array(reader->arena, yaml_count(fields), sizeof *mapping->leaves);
+    struct mapping_scope *scope = reader->scope;
     for (size_t i = 0; i < yaml_count(fields); i++) {
-        struct mapping_leaf *leaf = &mapping->leaves[i];
+        struct mapping_leaf *leaf = &scope->leaves[i];
         int result = read_leaf(reader, yaml_key(fields, i), yaml_value(fields, i), leaf);
-        mapping->leaf_count++; /* also when it failed: its steps must be disposed of */
+        (*scope->leaf_count)++; /* also when it failed: its steps must be disposed of */
         if (result != 0)
             return -1;
-        mapping_leaf_analyse(mapping, leaf);
-    }
-    for (size_t i = 0; reader->types != NULL && i < yaml_count(reader->types); i++) {
-        const struct yaml_node *name = yaml_key(reader->types, i);
-        size_t j = 0;
-        while (j < mapping->column_count && strcmp(mapping->columns[j].name, yaml_text(name)) != 0)
-            j++;
-        if (j == mapping->column_count)
-            return yaml_error(name, reader->err, "MAPPING_INVALID",
-                              "no field reads the column \"%.64s\"; remove it", yaml_text(name));
     }
     return 0;
 }

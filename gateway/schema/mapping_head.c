@@ -50,19 +50,17 @@ static int read_sharing(struct mapping_reader *reader, const struct yaml_node *r
                       "sharing must be open, conditional or denied");
 }
 
-static int read_table(struct mapping_reader *reader, const struct yaml_node *node,
-                      const struct yaml_node *schema_node)
+int mapping_read_table(struct mapping_reader *reader, const struct yaml_node *table_node,
+                       const struct yaml_node *schema_node, const char **quoted_r)
 {
     const char *schema = "public", *table = NULL;
-    if (mapping_read_identifier(reader, node, "the table's name", &table) != 0)
+    if (mapping_read_identifier(reader, table_node, "the table's name", &table) != 0)
         return -1;
     if (schema_node != NULL &&
         mapping_read_identifier(reader, schema_node, "the schema's name", &schema) != 0)
         return -1;
-    reader->mapping->table_quoted =
-        arena_format(reader->arena, "%s.%s", mapping_quote(reader->arena, schema, '"'),
-                     mapping_quote(reader->arena, table, '"'));
-    reader->mapping->source_sql = reader->mapping->table_quoted;
+    *quoted_r = arena_format(reader->arena, "%s.%s", mapping_quote(reader->arena, schema, '"'),
+                             mapping_quote(reader->arena, table, '"'));
     return 0;
 }
 
@@ -77,14 +75,17 @@ static int read_source(struct mapping_reader *reader, const struct yaml_node *ro
     if (query != NULL && (table != NULL || schema != NULL))
         return yaml_error(query, reader->err, "MAPPING_INVALID",
                           "table (with schema) and query exclude each other; keep one");
+    struct schema_mapping *mapping = reader->mapping;
     if (query != NULL ? mapping_read_query(reader, query) != 0
-                      : read_table(reader, table, schema) != 0)
+                      : mapping_read_table(reader, table, schema, &mapping->table_quoted) != 0)
         return -1;
+    if (query == NULL)
+        mapping->source_sql = mapping->table_quoted;
     if (collation != NULL && strcmp(yaml_text(collation), "C") != 0)
         return yaml_error(collation, reader->err, "MAPPING_INVALID",
                           "collation can only be C (also for C.UTF-8 and POSIX); leave it out for "
                           "any other");
-    reader->mapping->collation_c = collation != NULL;
+    mapping->collation_c = collation != NULL;
     return 0;
 }
 
@@ -120,9 +121,9 @@ int mapping_read_head(struct mapping_reader *reader, const struct yaml_node *roo
     dataset->department = arena_strdup(reader->arena, reader->context->department);
     dataset->name =
         arena_format(reader->arena, "%s/%s", reader->context->department, reader->context->dataset);
-    reader->types = yaml_get(root, "columns");
-    if (reader->types != NULL &&
-        yaml_expect(reader->types, YAML_MAPPING, "columns", reader->err) != 0)
+    reader->own.types = yaml_get(root, "columns");
+    if (reader->own.types != NULL &&
+        yaml_expect(reader->own.types, YAML_MAPPING, "columns", reader->err) != 0)
         return -1;
     return 0;
 }

@@ -45,6 +45,18 @@ static bool key_type_fits(const struct schema_field *field)
                                 field->type == SCHEMA_UINT32);
 }
 
+/* Of these a literal that cannot be a value is known before it is sent, and an index finds it. */
+static bool columns_are_keys(const struct schema_mapping *mapping, const struct mapping_leaf *leaf)
+{
+    for (size_t i = 0; i < leaf->part_count; i++) {
+        enum column_type type = mapping->columns[leaf->parts[i].column].type;
+        if (!column_is_text(type) && !column_is_integer(type) && type != COLUMN_UUID &&
+            type != COLUMN_DATE && type != COLUMN_NUMERIC)
+            return false;
+    }
+    return true;
+}
+
 int mapping_read_key(struct mapping_reader *reader, const struct yaml_node *root)
 {
     struct schema_mapping *mapping = reader->mapping;
@@ -63,7 +75,8 @@ int mapping_read_key(struct mapping_reader *reader, const struct yaml_node *root
         if (leaf == NULL)
             return key_error(reader, root, "a key field is not mapped; map it");
         bool reversible =
-            leaf->back == LEAF_NATIVE || leaf->back == LEAF_FORMS || leaf->back == LEAF_PARTS;
+            (leaf->back == LEAF_NATIVE || leaf->back == LEAF_FORMS || leaf->back == LEAF_PARTS) &&
+            !leaf->coalesce && columns_are_keys(mapping, leaf);
         if (!key_type_fits(leaf->field) || !reversible || leaf->fallback != NULL)
             return key_error(
                 reader, root,

@@ -23,25 +23,41 @@ int mapping_read_identifier(struct mapping_reader *reader, const struct yaml_nod
 int mapping_read_column(struct mapping_reader *reader, const struct yaml_node *node,
                         size_t *column_r)
 {
-    struct schema_mapping *mapping = reader->mapping;
+    struct mapping_scope *scope = reader->scope;
     const char *name = NULL;
     if (mapping_read_identifier(reader, node, "a column name", &name) != 0)
         return -1;
-    for (size_t i = 0; i < mapping->column_count; i++)
+    for (size_t i = 0; i < *scope->column_count; i++)
         /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): set when the reader answers 0 */
-        if (strcmp(mapping->columns[i].name, name) == 0) {
+        if (strcmp(scope->columns[i].name, name) == 0) {
             *column_r = i;
             return 0;
         }
-    if (mapping->column_count == MAPPING_COLUMNS_MAX)
+    if (*scope->column_count == MAPPING_COLUMNS_MAX)
         return yaml_error(node, reader->err, "MAPPING_INVALID", "the mapping has too many columns");
     struct mapping_column column = { .name = name,
                                      .quoted = mapping_quote(reader->arena, name, '"') };
-    const struct yaml_node *type = reader->types == NULL ? NULL : yaml_get(reader->types, name);
-    if (type != NULL && column_type_read(type, &column.type, reader->err) != 0)
+    const struct yaml_node *type = scope->types == NULL ? NULL : yaml_get(scope->types, name);
+    if (type != NULL && column_type_read(type, &column, reader->err) != 0)
         return -1;
-    *column_r = mapping->column_count;
-    mapping->columns[mapping->column_count++] = column;
+    column.type_name = column_full_type(&column, reader->arena);
+    *column_r = *scope->column_count;
+    scope->columns[(*scope->column_count)++] = column;
+    return 0;
+}
+
+/* A type for a column that nothing reads is a slip of the pen. */
+int mapping_check_types(struct mapping_reader *reader, const struct mapping_scope *scope)
+{
+    for (size_t i = 0; scope->types != NULL && i < yaml_count(scope->types); i++) {
+        const struct yaml_node *name = yaml_key(scope->types, i);
+        size_t j = 0;
+        while (j < *scope->column_count && strcmp(scope->columns[j].name, yaml_text(name)) != 0)
+            j++;
+        if (j == *scope->column_count)
+            return yaml_error(name, reader->err, "MAPPING_INVALID",
+                              "no field reads the column \"%.64s\"; remove it", yaml_text(name));
+    }
     return 0;
 }
 
@@ -104,7 +120,7 @@ static int read_part(struct mapping_reader *reader, const struct yaml_node *node
     }
     if (mapping_read_column(reader, column, &part->column) != 0)
         return -1;
-    if (part->kind != PART_WHOLE && !column_is_text(reader->mapping->columns[part->column].type))
+    if (part->kind != PART_WHOLE && !column_is_text(reader->scope->columns[part->column].type))
         return yaml_error(column, reader->err, "MAPPING_PART", "only a text column can be cut");
     return 0;
 }

@@ -114,12 +114,15 @@ static int read_types(struct section *section)
     if (yaml_expect(section->types, YAML_MAPPING, "columns", section->err) != 0)
         return -1;
     for (size_t i = 0; i < yaml_count(section->types); i++) {
-        enum column_type type;
+        struct mapping_column type = { 0 };
         size_t column = find_column(target, yaml_text(yaml_key(section->types, i)));
         if (column_type_read(yaml_value(section->types, i), &type, section->err) != 0)
             return -1;
-        if (column < target->column_count)
-            target->columns[column].type = type;
+        if (column < target->column_count) {
+            target->columns[column].type = type.type;
+            target->columns[column].element = type.element;
+            target->columns[column].type_name = column_full_type(&type, section->arena);
+        }
     }
     return 0;
 }
@@ -258,8 +261,9 @@ static int read_fills(struct section *section, const struct yaml_node *node)
             };
             const struct yaml_node *type =
                 section->types == NULL ? NULL : yaml_get(section->types, name);
-            if (type != NULL && column_type_read(type, &column.type, section->err) != 0)
+            if (type != NULL && column_type_read(type, &column, section->err) != 0)
                 return -1;
+            column.type_name = column_full_type(&column, section->arena);
             target->columns[target->column_count++] = column;
         }
         write->fill_count++;

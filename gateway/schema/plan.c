@@ -21,7 +21,8 @@ struct schema_plan {
     struct arena arena;
     const struct schema_mapping *mapping;
     const struct schema_filter *row_filter;
-    const char *select;      /* SELECT ... FROM ... */
+    const char *select; /* SELECT ... FROM, without the source */
+    struct program_columns columns;
     struct program *program; /* scratch and operations change while rows run, the plan does not */
 };
 
@@ -37,13 +38,17 @@ static void need_columns(const struct mapping_leaf *leaf, bool *needed)
 {
     for (size_t i = 0; i < leaf->part_count; i++)
         needed[leaf->parts[i].column] = true;
+    if (leaf->taken != NULL)
+        need_columns(leaf->taken, needed);
 }
 
-static const int *select_columns(struct schema_plan *plan, const uint8_t *fields)
+/* Columns first, then the rows of child tables, then what tells duplicates. */
+static void select_columns(struct schema_plan *plan, const uint8_t *fields)
 {
     const struct schema_mapping *mapping = plan->mapping;
     bool *needed = arena_array(&plan->arena, mapping->column_count + 1, sizeof *needed);
-    int *result = arena_array(&plan->arena, mapping->column_count + 1, sizeof *result);
+    int *column = arena_array(&plan->arena, mapping->column_count + 1, sizeof *column);
+    int *child = arena_array(&plan->arena, mapping->leaf_count + 1, sizeof *child);
     int count = 0;
     for (size_t i = 0; i < mapping->leaf_count; i++)
         if (plan_bit(fields, mapping->leaves[i].path[0]->position))
@@ -54,14 +59,22 @@ static const int *select_columns(struct schema_plan *plan, const uint8_t *fields
     plan_sql_init(&sql, &plan->arena);
     plan_sql_text(&sql, "SELECT ");
     for (size_t i = 0; i < mapping->column_count; i++) {
-        result[i] = needed[i] ? count++ : -1;
+        column[i] = needed[i] ? count++ : -1;
         if (needed[i])
-            plan_sql_add(&sql, "%s%s", result[i] > 0 ? ", " : "", mapping->columns[i].quoted);
+            plan_sql_add(&sql, "%s%s", column[i] > 0 ? ", " : "", mapping->columns[i].quoted);
     }
-    plan_sql_add(&sql, " FROM %s", mapping->from_sql);
+    for (size_t i = 0; i < mapping->leaf_count; i++)
+        if (mapping->leaves[i].child != NULL &&
+            plan_bit(fields, mapping->leaves[i].path[0]->position)) {
+            child[i] = count++;
+            plan_sql_text(&sql, ", ");
+            plan_sql_child(&sql, mapping, mapping->leaves[i].child);
+        }
+    bool ranked = mapping->duplicates != DUPLICATES_ERROR;
+    plan->columns = (struct program_columns){ column, child, ranked ? count : -1 };
+    plan_sql_text(&sql, ranked ? ", " PLAN_RANK_COLUMN " FROM " : " FROM ");
     struct db_sql text;
     plan->select = plan_sql_finish(&sql, &text, NULL) == 0 ? text.text : NULL;
-    return result;
 }
 
 struct schema_plan *schema_plan_new(const struct schema_dataset *dataset, const uint8_t *fields,
@@ -76,9 +89,9 @@ struct schema_plan *schema_plan_new(const struct schema_dataset *dataset, const 
     arena_init(&plan->arena);
     plan->mapping = dataset->mapping;
     plan->row_filter = row_filter;
-    const int *result_column = select_columns(plan, fields);
+    select_columns(plan, fields);
     plan->program = mem_zero(sizeof *plan->program);
-    program_init(plan->program, plan->mapping, fields, result_column, &plan->arena);
+    program_init(plan->program, plan->mapping, fields, &plan->columns, &plan->arena);
     return plan;
 }
 
@@ -218,33 +231,56 @@ static void add_filters(const struct schema_plan *plan, const struct schema_filt
     }
 }
 
+struct key_condition {
+    const struct schema_plan *plan;
+    const struct native_key *native;
+};
+
+static void key_sql(void *arg, struct plan_sql *sql)
+{
+    const struct key_condition *condition = arg;
+    const struct schema_plan *plan = condition->plan;
+    for (size_t i = 0; i < plan->mapping->order_count; i++) {
+        const struct text_list *forms = &condition->native->columns[i];
+        plan_sql_add(sql, "%s%s = ", i == 0 ? " WHERE " : " AND ", order_column(plan, i)->quoted);
+        /* The text is the statement's identity: whether it is a list depends on the mapping only.
+         */
+        if (plan->mapping->key_exact) {
+            plan_sql_param(sql, forms->items[0]);
+        } else {
+            plan_sql_text(sql, "ANY(");
+            plan_sql_array(sql, forms->items, forms->count);
+            plan_sql_text(sql, ")");
+        }
+    }
+}
+
 int schema_plan_lookup(const struct schema_plan *plan, const char *key, struct arena *arena,
                        struct db_sql *sql_r, struct err *err)
 {
     struct native_key native;
+    struct key_condition condition = { plan, &native };
     if (native_key(plan, key, arena, &native, err) != 0)
         return -1;
     struct plan_sql sql;
     plan_sql_init(&sql, arena);
     plan_sql_text(&sql, plan->select);
-    for (size_t i = 0; i < plan->mapping->order_count; i++) {
-        plan_sql_add(&sql, "%s%s = ", i == 0 ? " WHERE " : " AND ", order_column(plan, i)->quoted);
-        /* The text is the statement's identity: whether it is a list depends on the mapping only.
-         */
-        if (plan->mapping->key_exact) {
-            plan_sql_param(&sql, native.columns[i].items[0]);
-        } else {
-            plan_sql_text(&sql, "ANY(");
-            plan_sql_array(&sql, native.columns[i].items, native.columns[i].count);
-            plan_sql_text(&sql, ")");
-        }
+    /* Which row is the record is decided before filters: they hide a record, they do not choose
+     * another. */
+    if (plan->columns.rank >= 0) {
+        plan_sql_ranked(&sql, plan->mapping, RANK_LOOKUP, key_sql, &condition);
+        add_filters(plan, NULL, " WHERE ", &sql);
+    } else {
+        plan_sql_text(&sql, plan->mapping->from_sql);
+        key_sql(&condition, &sql);
+        add_filters(plan, NULL, " AND ", &sql);
     }
-    add_filters(plan, NULL, " AND ", &sql);
     return plan_sql_finish(&sql, sql_r, err);
 }
 
 /* One array a column, row by row: the product of each key's forms. */
 struct tuples {
+    const struct schema_plan *plan;
     const char **columns[MAPPING_PARTS_MAX];
     size_t count;
 };
@@ -269,39 +305,18 @@ static bool add_tuples(const struct schema_plan *plan, const struct native_key *
 
 static const char *array_cast(enum column_type type)
 {
-    switch (type) {
-    case COLUMN_INT2:
-        return "int2[]";
-    case COLUMN_INT4:
-        return "int4[]";
-    case COLUMN_INT8:
-        return "int8[]";
-    case COLUMN_UUID:
-        return "uuid[]";
-    case COLUMN_DATE:
-        return "date[]";
-    case COLUMN_CHAR:
-        return "bpchar[]";
-    case COLUMN_TEXT:
-    case COLUMN_BOOL:
-    case COLUMN_FLOAT4:
-    case COLUMN_FLOAT8:
-    case COLUMN_NUMERIC:
-    case COLUMN_TIMESTAMP:
-    case COLUMN_TIMESTAMPTZ:
-    case COLUMN_BYTEA:
-    case COLUMN_JSON:
-    case COLUMN_JSONB:
-    case COLUMN_TEXT_ARRAY:
-    case COLUMN_TYPE_COUNT:
-        break;
-    }
-    return "text[]";
+    static const char *const casts[COLUMN_TYPE_COUNT] = {
+        [COLUMN_INT2] = "int2[]",       [COLUMN_INT4] = "int4[]", [COLUMN_INT8] = "int8[]",
+        [COLUMN_UUID] = "uuid[]",       [COLUMN_DATE] = "date[]", [COLUMN_CHAR] = "bpchar[]",
+        [COLUMN_NUMERIC] = "numeric[]",
+    };
+    return casts[type] != NULL ? casts[type] : "text[]";
 }
 
-static void add_tuple_condition(const struct schema_plan *plan, const struct tuples *tuples,
-                                struct plan_sql *sql)
+static void tuples_sql(void *arg, struct plan_sql *sql)
 {
+    const struct tuples *tuples = arg;
+    const struct schema_plan *plan = tuples->plan;
     size_t width = plan->mapping->order_count;
     if (width == 1) {
         plan_sql_add(sql, " WHERE %s = ANY(", order_column(plan, 0)->quoted);
@@ -321,10 +336,27 @@ static void add_tuple_condition(const struct schema_plan *plan, const struct tup
     plan_sql_text(sql, "))");
 }
 
+static int batch_sql(const struct schema_plan *plan, struct tuples *tuples, struct arena *arena,
+                     struct db_sql *sql_r, struct err *err)
+{
+    struct plan_sql sql;
+    plan_sql_init(&sql, arena);
+    plan_sql_text(&sql, plan->select);
+    if (plan->columns.rank >= 0) {
+        plan_sql_ranked(&sql, plan->mapping, RANK_BATCH, tuples_sql, tuples);
+        plan_sql_text(&sql, " WHERE " PLAN_ROW_COLUMN " = 1");
+    } else {
+        plan_sql_text(&sql, plan->mapping->from_sql);
+        tuples_sql(tuples, &sql);
+    }
+    add_filters(plan, NULL, " AND ", &sql);
+    return plan_sql_finish(&sql, sql_r, err);
+}
+
 int schema_plan_batch(const struct schema_plan *plan, const char *const *keys, size_t count,
                       struct arena *arena, struct db_sql *sql_r, struct err *err)
 {
-    struct tuples tuples = { 0 };
+    struct tuples tuples = { .plan = plan };
     for (size_t i = 0; i < plan->mapping->order_count; i++)
         tuples.columns[i] = mem_array(TUPLES_MAX, sizeof *tuples.columns[i]);
     int result = 0;
@@ -335,14 +367,8 @@ int schema_plan_batch(const struct schema_plan *plan, const char *const *keys, s
             result = err_set(err, ERR_INVALID_ARGUMENT, "BATCH_TOO_LARGE",
                              "The batch has too many keys; ask for fewer at once.");
     }
-    if (result == 0) {
-        struct plan_sql sql;
-        plan_sql_init(&sql, arena);
-        plan_sql_text(&sql, plan->select);
-        add_tuple_condition(plan, &tuples, &sql);
-        add_filters(plan, NULL, " AND ", &sql);
-        result = plan_sql_finish(&sql, sql_r, err);
-    }
+    if (result == 0)
+        result = batch_sql(plan, &tuples, arena, sql_r, err);
     for (size_t i = 0; i < plan->mapping->order_count; i++)
         free(tuples.columns[i]);
     return result;
@@ -433,6 +459,10 @@ int schema_plan_query(const struct schema_plan *plan, const struct schema_filter
     struct plan_sql sql;
     plan_sql_init(&sql, arena);
     plan_sql_text(&sql, plan->select);
+    if (plan->columns.rank >= 0)
+        plan_sql_ranked(&sql, plan->mapping, RANK_ALL, NULL, NULL);
+    else
+        plan_sql_text(&sql, plan->mapping->from_sql);
     if (after != NULL && add_after(plan, after, &sql, err) != 0) {
         plan_sql_drop(&sql);
         return -1;
@@ -445,42 +475,6 @@ int schema_plan_query(const struct schema_plan *plan, const struct schema_filter
         plan_sql_param(&sql, arena_format(arena, "%lld", (long long)limit));
     }
     return plan_sql_finish(&sql, sql_r, err);
-}
-
-/* --- drift --------------------------------------------------------------------------------------
- */
-
-const char *schema_dataset_probe_sql(const struct schema_dataset *dataset)
-{
-    return dataset->mapping->probe_sql;
-}
-
-int schema_dataset_check_probe(const struct schema_dataset *dataset,
-                               const struct db_rows *described, struct err *err)
-{
-    const struct schema_mapping *mapping = dataset->mapping;
-    if (db_column_count(described) != (int)mapping->column_count)
-        return err_set(
-            err, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
-            "The table of %s has %d of the %zu mapped columns; the owner must update the "
-            "mapping.",
-            dataset->name, db_column_count(described), mapping->column_count);
-    for (size_t i = 0; i < mapping->column_count; i++) {
-        uint32_t oid = db_column_type(described, (int)i);
-        if (column_type_accepts(mapping->columns[i].type, oid))
-            continue;
-        const char *found = "another type";
-        for (int type = 0; type < COLUMN_TYPE_COUNT; type++)
-            if (column_type_accepts((enum column_type)type, oid))
-                found = column_type_name((enum column_type)type);
-        return err_set(
-            err, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
-            "Column \"%s\" of %s is %s (type %u), but its mapping was written for %s; the "
-            "owner must update the mapping.",
-            mapping->columns[i].name, dataset->name, found, (unsigned)oid,
-            column_type_name(mapping->columns[i].type));
-    }
-    return 0;
 }
 
 /* --- rows ---------------------------------------------------------------------------------------
@@ -512,7 +506,7 @@ bool schema_plan_row_cursor(const struct schema_plan *plan, const struct db_rows
         size_t column = mapping->order[i], before;
         fine = i == 0 || buf_append_byte(&text, CURSOR_SPLIT) == 0;
         before = text.len;
-        struct db_value value = db_value(rows, row, plan->program->result_column[column]);
+        struct db_value value = db_value(rows, row, plan->columns.column[column]);
         fine = fine &&
                program_value_text(mapping->columns[column].type, value, &text, &code) == VALUE_TEXT;
         fine = fine && memchr(text.data + before, CURSOR_SPLIT, text.len - before) == NULL;

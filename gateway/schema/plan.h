@@ -65,24 +65,34 @@ int schema_dataset_check_probe(const struct schema_dataset *dataset,
                                const struct db_rows *described, struct err *err);
 
 /* --- rows ------------------------------------------------------------------------------------ */
-enum schema_row_state { ROW_DELIVERED, ROW_QUARANTINED };
+/* ROW_DUPLICATE: another row of the same stored key is the record, by the mapping's `duplicates`
+ * rule; nothing is appended. Every row a query reads is in exactly one state, so that
+ * read = delivered + quarantined + duplicates of the rows that pass the filters. */
+enum schema_row_state { ROW_DELIVERED, ROW_QUARANTINED, ROW_DUPLICATE };
 
+/* Paths and fields live as long as the bundle. */
 struct schema_warning {
-    const struct schema_field *field;
-    const char *code; /* stable reason code, literal */
+    const struct schema_field *field; /* top-level */
+    const char *path;                 /* dotted, "address.street" */
+    const char *code;                 /* stable reason code, literal */
+    uint32_t element;                 /* of a child table's row in its list, from 1; 0: none */
 };
 
 struct schema_row_report {
     enum schema_row_state state;
-    const struct schema_field *field; /* of the rejection, may be NULL */
+    const struct schema_field *field; /* of the rejection, top-level, may be NULL */
+    const char *path;                 /* dotted name of the field that rejected, "" when none */
+    uint32_t element;                 /* of a child table's row in its list, from 1; 0: none */
     const char *rule;                 /* normaliser or check that rejected, literal */
     const char *code;                 /* stable reason code, literal */
     struct schema_warning warnings[8];
     size_t warning_count; /* may exceed 8: the rest is counted only */
 };
 
-/* PostgreSQL binary row -> canonical protobuf appended to `out` (nothing is appended when the row
- * is quarantined). -1 only when `out` is full or the binary value is malformed. */
+/* PostgreSQL binary row -> canonical protobuf appended to `out` (nothing is appended unless the row
+ * is delivered). -1 only when `out` is full, a binary value is malformed (DATA_LOSS) or the result's
+ * column types are no longer the mapping's (FAILED_PRECONDITION/SCHEMA_DRIFT; looked at with row 0 of
+ * every result, so before the first row leaves). */
 int schema_plan_row(const struct schema_plan *plan, const struct db_rows *rows, int row,
                     struct buf *out, struct schema_row_report *report_r, struct err *err);
 /* Canonical key text of a row; false when the row's key itself is not valid. Several key fields are

@@ -107,13 +107,26 @@ static void close_fold(struct plan_sql *sql, const struct normaliser_fold *fold)
                      mapping_quote(sql->arena, fold->to, '\''));
 }
 
+void plan_sql_operand(struct plan_sql *sql, const struct schema_mapping *mapping,
+                      const struct mapping_leaf *leaf)
+{
+    plan_sql_text(sql, leaf->coalesce ? "COALESCE(" : "");
+    for (size_t i = 0; i < (leaf->coalesce ? leaf->part_count : 1); i++)
+        plan_sql_add(sql, "%s%s", i > 0 ? ", " : "",
+                     mapping->columns[leaf->parts[i].column].quoted);
+    plan_sql_text(sql, leaf->coalesce ? ")" : "");
+    /* A label that the enumeration does not have is no error, just nowhere. */
+    if (mapping->columns[leaf->parts[0].column].type == COLUMN_ENUM)
+        plan_sql_text(sql, "::text");
+}
+
 void plan_sql_folded(struct plan_sql *sql, const struct schema_mapping *mapping,
                      const struct mapping_leaf *leaf)
 {
     for (size_t i = leaf->step_count; i > 0; i--)
         if (leaf->steps[i - 1].kind->fold != NULL)
             open_fold(sql, leaf->steps[i - 1].kind->fold);
-    plan_sql_text(sql, mapping->columns[leaf->parts[0].column].quoted);
+    plan_sql_operand(sql, mapping, leaf);
     for (size_t i = 0; i < leaf->step_count; i++)
         if (leaf->steps[i].kind->fold != NULL)
             close_fold(sql, leaf->steps[i].kind->fold);

@@ -41,9 +41,31 @@ void plan_sql_param(struct plan_sql *sql, const char *value);
 /* A parameter that is an array literal of these texts. */
 void plan_sql_array(struct plan_sql *sql, const char *const *items, size_t count);
 
+/* The statement that new connections describe: every column the mapping reads, and what only the
+ * database knows about its types. NULL when the mapping is too large for one statement. */
+const char *plan_probe_sql(const struct schema_mapping *mapping, struct arena *arena);
+/* The rows of a child table as one array of records, for the row at hand of "source". */
+void plan_sql_child(struct plan_sql *sql, const struct schema_mapping *mapping,
+                    const struct mapping_child *child);
+/* The mapping's source with, of several rows of one stored key, which this is (1: the record) as
+ * "sluice rank"; with DUPLICATES_REJECT how many there are. */
+enum plan_rank {
+    RANK_ALL,    /* of every row; a condition on the key goes around */
+    RANK_LOOKUP, /* one row of one key */
+    RANK_BATCH,  /* one row of each key */
+};
+typedef void (*plan_where_fn)(void *arg, struct plan_sql *sql);
+void plan_sql_ranked(struct plan_sql *sql, const struct schema_mapping *mapping,
+                     enum plan_rank which, plan_where_fn where, void *arg);
+#define PLAN_RANK_COLUMN "\"sluice rank\""
+#define PLAN_ROW_COLUMN  "\"sluice row\""
+
 /* fold_n(...fold_1(column)) of a leaf's chain. */
 void plan_sql_folded(struct plan_sql *sql, const struct schema_mapping *mapping,
                      const struct mapping_leaf *leaf);
+/* The column, or COALESCE of all of them. */
+void plan_sql_operand(struct plan_sql *sql, const struct schema_mapping *mapping,
+                      const struct mapping_leaf *leaf);
 /* True where the leaf has no value: SQL NULL or one of its null values. */
 void plan_sql_absent(struct plan_sql *sql, const struct schema_mapping *mapping,
                      const struct mapping_leaf *leaf);

@@ -19,40 +19,63 @@
 
 enum program_op_kind {
     OP_TEXT,     /* one text column, copied as it is */
+    OP_INTEGER,  /* one integer column to an integer field */
+    OP_INSTANT,  /* one timestamp to a google.protobuf.Timestamp */
     OP_LEAF,     /* anything else with columns */
+    OP_ARRAY,    /* an array column to a repeated field */
+    OP_CHILD,    /* rows of a child table */
+    OP_TAKEN,    /* from another field */
     OP_CONSTANT, /* bytes made at load */
     OP_OPEN,     /* a nested message begins */
     OP_CLOSE,
 };
+
+struct program;
 
 struct program_op {
     enum program_op_kind kind;
     const struct mapping_leaf *leaf;
     uint8_t tag[5];
     uint8_t tag_len;
-    int column;         /* OP_TEXT: result column */
-    const int *columns; /* OP_LEAF: result column of each part */
+    int column;               /* result column of the first part, or of the child's rows */
+    const int *columns;       /* result column of each part */
+    const int *taken_columns; /* OP_TAKEN: of the other field's parts */
+    struct program *child;    /* OP_CHILD: what a row of the other table goes through */
     const uint8_t *bytes;
     size_t bytes_len;
     int32_t oneof; /* index into the program's oneofs, or -1 */
 };
 
+/* Where a statement's result holds what. */
+struct program_columns {
+    const int *column; /* by mapping column; -1: not selected */
+    const int *child;  /* by leaf: the rows of its child table */
+    int rank;          /* of duplicates, or -1 */
+};
+
 struct program {
     const struct schema_mapping *mapping;
+    const struct mapping_column *columns; /* of the mapping or the child */
+    size_t column_count;
     struct program_op *ops;
     size_t op_count;
-    const int *result_column;      /* by mapping column; -1: not selected */
+    struct program_columns result;
     const int *const *key_columns; /* by key leaf: result column of each part */
     bool *oneof_taken;
     size_t oneof_count;
-    struct buf value;  /* scratch: the value in hand */
-    struct buf joined; /* scratch: parts put together */
+    struct db_value *cells; /* of a child: one row */
+    struct buf value;       /* scratch: the value in hand */
+    struct buf joined;      /* scratch: elements put together */
 };
 
-/* `wanted` is a field bitmap; `result_column` has one entry a mapping column. */
+/* `wanted` is a field bitmap; what `result` points to must outlive the program. */
 void program_init(struct program *program, const struct schema_mapping *mapping,
-                  const uint8_t *wanted, const int *result_column, struct arena *arena);
+                  const uint8_t *wanted, const struct program_columns *result, struct arena *arena);
 void program_fini(struct program *program);
+/* Whether a described result is still what the program was made for; names the first column that
+ * is not. A result without a description (type oids 0) is taken as it is. */
+const struct mapping_column *program_check_types(const struct program *program,
+                                                 const struct db_rows *rows);
 
 /* As schema_plan_row and schema_plan_row_key. */
 int program_run(struct program *program, const struct db_rows *rows, int row, struct buf *out,
@@ -64,12 +87,17 @@ bool program_key(struct program *program, const struct db_rows *rows, int row,
  */
 enum value_state { VALUE_NULL, VALUE_TEXT, VALUE_REJECTED, VALUE_MALFORMED };
 
-/* Text of one binary value appended to `out`; *code_r for VALUE_REJECTED. */
+/* Text of one binary value appended to `out`; *code_r for VALUE_REJECTED. No array: its elements one
+ * by one. */
 enum value_state program_value_text(enum column_type type, struct db_value value, struct buf *out,
                                     const char **code_r);
-/* Shape of a binary timestamp: seconds since 1970 and nanoseconds. */
+/* A binary integer of 2, 4 or 8 bytes. */
+int64_t program_value_integer(struct db_value value);
+/* Shape of a binary timestamp of 8 bytes: seconds since 1970 and nanoseconds. */
 bool program_value_timestamp(struct db_value value, int64_t *seconds_r, int32_t *nanos_r,
                              const char **code_r);
+/* google.protobuf.Timestamp: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z */
+bool program_timestamp_fits(int64_t seconds);
 
 /* --- encoding (program_encode.c) ----------------------------------------------------------------
  */
@@ -77,6 +105,9 @@ bool program_value_timestamp(struct db_value value, int64_t *seconds_r, int32_t 
  * one), appended to `out`. NULL, or a stable code why it is no such value. */
 const char *program_encode_text(const struct schema_field *field, const uint8_t *text, size_t len,
                                 struct buf *out);
+/* A number as the value of an integer or enum field; room for 10 bytes must be reserved. */
+const char *program_encode_integer(const struct schema_field *field, int64_t number,
+                                   struct buf *out);
 /* True when these bytes are the default of a field without presence and stay unwritten. */
 bool program_encoded_default(const struct schema_field *field, const uint8_t *bytes, size_t len);
 size_t program_tag(const struct schema_field *field, uint8_t tag_r[5]);

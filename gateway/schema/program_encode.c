@@ -80,31 +80,48 @@ static const char *put_fixed(uint64_t bits, size_t width, struct buf *out)
     return put(buf_append(out, bytes, width));
 }
 
-static const char *encode_integer(enum schema_type type, const uint8_t *text, size_t len,
+/* The bits of a number in the type's range. */
+static const char *put_integer(enum schema_type type, uint64_t bits, struct buf *out)
+{
+    if (type == SCHEMA_SINT32 || type == SCHEMA_SINT64)
+        bits = bits << 1 ^ ((int64_t)bits < 0 ? UINT64_MAX : 0);
+    if (type == SCHEMA_FIXED64 || type == SCHEMA_SFIXED64)
+        return put_fixed(bits, 8, out);
+    if (type == SCHEMA_FIXED32 || type == SCHEMA_SFIXED32)
+        return put_fixed(bits & UINT32_MAX, 4, out);
+    return put(buf_append_varint(out, bits));
+}
+
+const char *program_encode_integer(const struct schema_field *field, int64_t number,
+                                   struct buf *out)
+{
+    int64_t min = INT64_MIN, max = INT64_MAX;
+    enum schema_type type = field->type;
+    if (type == SCHEMA_INT32 || type == SCHEMA_SINT32 || type == SCHEMA_SFIXED32) {
+        min = INT32_MIN;
+        max = INT32_MAX;
+    } else if (type == SCHEMA_UINT32 || type == SCHEMA_FIXED32) {
+        min = 0;
+        max = UINT32_MAX;
+    } else if (type == SCHEMA_UINT64 || type == SCHEMA_FIXED64) {
+        min = 0;
+    }
+    return number < min || number > max ? "INTEGER_RANGE"
+                                        : put_integer(type, (uint64_t)number, out);
+}
+
+static const char *encode_integer(const struct schema_field *field, const uint8_t *text, size_t len,
                                   struct buf *out)
 {
     int64_t number = 0;
     uint64_t natural = 0;
     const char *code = NULL;
-    bool narrow = type == SCHEMA_INT32 || type == SCHEMA_SINT32 || type == SCHEMA_SFIXED32;
-    if (type == SCHEMA_UINT64 || type == SCHEMA_FIXED64)
+    if (field->type == SCHEMA_UINT64 || field->type == SCHEMA_FIXED64) {
         code = unsigned_value(text, len, UINT64_MAX, &natural);
-    else if (type == SCHEMA_UINT32 || type == SCHEMA_FIXED32)
-        code = unsigned_value(text, len, UINT32_MAX, &natural);
-    else
-        code = signed_value(text, len, narrow ? INT32_MIN : INT64_MIN,
-                            narrow ? INT32_MAX : INT64_MAX, &number);
-    if (code != NULL)
-        return code;
-    if (natural == 0)
-        natural = (uint64_t)number;
-    if (type == SCHEMA_SINT32 || type == SCHEMA_SINT64)
-        natural = (uint64_t)number << 1 ^ (number < 0 ? UINT64_MAX : 0);
-    if (type == SCHEMA_FIXED64 || type == SCHEMA_SFIXED64)
-        return put_fixed(natural, 8, out);
-    if (type == SCHEMA_FIXED32 || type == SCHEMA_SFIXED32)
-        return put_fixed(natural & UINT32_MAX, 4, out);
-    return put(buf_append_varint(out, natural));
+        return code != NULL ? code : put_integer(field->type, natural, out);
+    }
+    code = signed_value(text, len, INT64_MIN, INT64_MAX, &number);
+    return code != NULL ? code : program_encode_integer(field, number, out);
 }
 
 static const char *encode_float(bool wide, const uint8_t *text, size_t len, struct buf *out)
@@ -284,7 +301,7 @@ const char *program_encode_text(const struct schema_field *field, const uint8_t 
     case SCHEMA_SFIXED64:
     case SCHEMA_SINT32:
     case SCHEMA_SINT64:
-        return encode_integer(field->type, text, len, out);
+        return encode_integer(field, text, len, out);
     }
     return "TYPE_UNSUPPORTED";
 }

@@ -1,32 +1,17 @@
 /* PostgreSQL's binary values as text, exactly. Formats: the type's *_send functions. */
-#include <inttypes.h>
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
-#include "schema/program.h"
+#include "schema/program_run.h"
 
 enum {
     POSTGRES_EPOCH_DAYS = 10957, /* 2000-01-01 */
     NUMERIC_DIGITS_MAX = 4096,   /* groups of four; PostgreSQL allows 147,455 digits */
     NUMERIC_SCALE_MAX = 16383,
 };
-
-static uint16_t get16(const uint8_t *data)
-{
-    return (uint16_t)(data[0] << 8 | data[1]);
-}
-
-static uint32_t get32(const uint8_t *data)
-{
-    return (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
-}
-
-static uint64_t get64(const uint8_t *data)
-{
-    return (uint64_t)get32(data) << 32 | get32(data + 4);
-}
 
 static enum value_state rejected(const char *code, const char **code_r)
 {
@@ -37,12 +22,6 @@ static enum value_state rejected(const char *code, const char **code_r)
 static enum value_state append(struct buf *out, const void *data, size_t len, const char **code_r)
 {
     return buf_append(out, data, len) == 0 ? VALUE_TEXT : rejected("VALUE_TOO_LONG", code_r);
-}
-
-static enum value_state append_format(struct buf *out, int result, const char **code_r)
-{
-    (void)out;
-    return result == 0 ? VALUE_TEXT : rejected("VALUE_TOO_LONG", code_r);
 }
 
 static enum value_state text_value(struct db_value value, bool padded, struct buf *out,
@@ -56,15 +35,51 @@ static enum value_state text_value(struct db_value value, bool padded, struct bu
     return append(out, value.data, len, code_r);
 }
 
+/* Decimal digits of a number, at least `width` of them; answers the place behind. */
+static char *put_digits(char *at, uint64_t number, int width)
+{
+    char digits[20];
+    int count = 0;
+    do {
+        digits[count++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0 || count < width);
+    while (count > 0)
+        *at++ = digits[--count];
+    return at;
+}
+
+static char *put_two(char *at, int64_t number)
+{
+    at[0] = (char)('0' + number / 10);
+    at[1] = (char)('0' + number % 10);
+    return at + 2;
+}
+
+static enum value_state append_until(struct buf *out, const char *text, const char *end,
+                                     const char **code_r)
+{
+    return append(out, text, (size_t)(end - text), code_r);
+}
+
+int64_t program_value_integer(struct db_value value)
+{
+    return value.len == 2   ? (int16_t)get16(value.data)
+           : value.len == 4 ? (int32_t)get32(value.data)
+                            : (int64_t)get64(value.data);
+}
+
 static enum value_state integer_value(struct db_value value, size_t width, struct buf *out,
                                       const char **code_r)
 {
+    char text[24], *at = text;
     if (value.len != width)
         return VALUE_MALFORMED;
-    int64_t number = width == 2   ? (int16_t)get16(value.data)
-                     : width == 4 ? (int32_t)get32(value.data)
-                                  : (int64_t)get64(value.data);
-    return append_format(out, buf_append_format(out, "%" PRId64, number), code_r);
+    int64_t number = program_value_integer(value);
+    if (number < 0)
+        *at++ = '-';
+    at = put_digits(at, number < 0 ? 0 - (uint64_t)number : (uint64_t)number, 1);
+    return append_until(out, text, at, code_r);
 }
 
 /* The shortest of 15 to 17 digits (6 to 9 for float4) that reads back as the same number. */
@@ -116,28 +131,56 @@ static enum value_state numeric_value(struct db_value value, struct buf *out, co
         return VALUE_MALFORMED;
     if (count > NUMERIC_DIGITS_MAX || weight > NUMERIC_DIGITS_MAX)
         return rejected("VALUE_TOO_LONG", code_r);
-    bool fits = true;
+    size_t whole = weight < 0 ? 1 : 4 * ((size_t)weight + 1), before = out->len;
+    if (buf_reserve(out, whole + (size_t)scale + 8) != 0)
+        return rejected("VALUE_TOO_LONG", code_r);
+    char *at = (char *)out->data + before;
     if (sign == 0x4000)
-        fits = buf_append_byte(out, '-') == 0;
+        *at++ = '-';
     if (weight < 0)
-        fits = fits && buf_append_byte(out, '0') == 0;
+        *at++ = '0';
     for (int i = 0; i <= weight; i++) {
         int group = group_at(value.data, count, i);
         if (group > 9999)
             return VALUE_MALFORMED;
-        fits = fits && buf_append_format(out, i == 0 ? "%d" : "%04d", group) == 0;
+        at = put_digits(at, (uint64_t)group, i == 0 ? 1 : 4);
     }
     if (scale > 0)
-        fits = fits && buf_append_byte(out, '.') == 0;
-    for (int at = 0; at < scale; at += 4) {
-        char digits[8];
-        int group = group_at(value.data, count, weight + 1 + at / 4);
+        *at++ = '.';
+    for (int i = 0; i < scale; i += 4) {
+        int group = group_at(value.data, count, weight + 1 + i / 4);
         if (group > 9999)
             return VALUE_MALFORMED;
-        (void)snprintf(digits, sizeof digits, "%04d", group % 10000);
-        fits = fits && buf_append(out, digits, scale - at < 4 ? (size_t)(scale - at) : 4) == 0;
+        (void)put_digits(at, (uint64_t)group, 4); /* room for it was reserved */
+        at += scale - i < 4 ? scale - i : 4;
     }
-    return fits ? VALUE_TEXT : rejected("VALUE_TOO_LONG", code_r);
+    out->len = (size_t)(at - (char *)out->data);
+    return VALUE_TEXT;
+}
+
+/* --- dates and times ---------------------------------------------------------------------------- */
+
+static char *put_date(char *at, int year, int month, int day)
+{
+    at = put_two(put_two(at, year / 100), year % 100);
+    *at++ = '-';
+    at = put_two(at, month);
+    *at++ = '-';
+    return put_two(at, day);
+}
+
+/* HH:MM:SS and, where it is not zero, a fraction of six digits. */
+static char *put_time(char *at, int64_t seconds, int64_t micros)
+{
+    at = put_two(at, seconds / 3600);
+    *at++ = ':';
+    at = put_two(at, seconds / 60 % 60);
+    *at++ = ':';
+    at = put_two(at, seconds % 60);
+    if (micros == 0)
+        return at;
+    *at++ = '.';
+    return put_digits(at, (uint64_t)micros, 6);
 }
 
 static enum value_state date_value(struct db_value value, struct buf *out, const char **code_r)
@@ -151,7 +194,8 @@ static enum value_state date_value(struct db_value value, struct buf *out, const
     normaliser_date_of((int64_t)days + POSTGRES_EPOCH_DAYS, &year, &month, &day);
     if (year < 1 || year > 9999)
         return rejected("DATE_RANGE", code_r);
-    return append_format(out, buf_append_format(out, "%04d-%02d-%02d", year, month, day), code_r);
+    char text[16];
+    return append_until(out, text, put_date(text, year, month, day), code_r);
 }
 
 bool program_value_timestamp(struct db_value value, int64_t *seconds_r, int32_t *nanos_r,
@@ -170,12 +214,16 @@ bool program_value_timestamp(struct db_value value, int64_t *seconds_r, int32_t 
     seconds += (int64_t)POSTGRES_EPOCH_DAYS * 86400;
     *seconds_r = seconds;
     *nanos_r = (int32_t)rest * 1000;
-    /* google.protobuf.Timestamp: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z */
-    if (seconds < -62135596800 || seconds > 253402300799) {
+    if (!program_timestamp_fits(seconds)) {
         *code_r = "TIMESTAMP_RANGE";
         return false;
     }
     return true;
+}
+
+bool program_timestamp_fits(int64_t seconds)
+{
+    return seconds >= -62135596800 && seconds <= 253402300799;
 }
 
 static enum value_state timestamp_value(struct db_value value, bool zoned, struct buf *out,
@@ -191,13 +239,121 @@ static enum value_state timestamp_value(struct db_value value, bool zoned, struc
     int64_t rest = seconds - days * 86400;
     int year = 0, month = 0, day = 0;
     normaliser_date_of(days, &year, &month, &day);
-    int result = buf_append_format(out, "%04d-%02d-%02dT%02d:%02d:%02d", year, month, day,
-                                   (int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60));
-    if (result == 0 && nanos != 0)
-        result = buf_append_format(out, ".%06d", nanos / 1000);
-    if (result == 0 && zoned)
-        result = buf_append_byte(out, 'Z');
-    return append_format(out, result, code_r);
+    char text[40];
+    char *at = put_date(text, year, month, day);
+    *at++ = 'T';
+    at = put_time(at, rest, nanos / 1000);
+    if (zoned)
+        *at++ = 'Z';
+    return append_until(out, text, at, code_r);
+}
+
+/* time_send: microseconds since midnight. 24:00:00 is a time to PostgreSQL and to nobody else. */
+static enum value_state time_value(struct db_value value, bool zoned, struct buf *out,
+                                   const char **code_r)
+{
+    enum { DAY_S = 86400, ZONE_S_MAX = 16 * 3600 };
+    char text[40];
+    if (value.len != (zoned ? 12 : 8))
+        return VALUE_MALFORMED;
+    int64_t micros = (int64_t)get64(value.data);
+    if (micros < 0 || micros > (int64_t)DAY_S * 1000000)
+        return VALUE_MALFORMED;
+    if (micros == (int64_t)DAY_S * 1000000)
+        return rejected("TIME_END_OF_DAY", code_r);
+    char *at = put_time(text, micros / 1000000, micros % 1000000);
+    if (zoned) { /* seconds west of Greenwich */
+        int32_t west = (int32_t)get32(value.data + 8);
+        if (west <= -ZONE_S_MAX || west >= ZONE_S_MAX)
+            return VALUE_MALFORMED;
+        if (west % 60 != 0)
+            return rejected("TIME_ZONE_SECONDS", code_r);
+        int32_t minutes = (west < 0 ? -west : west) / 60;
+        *at++ = west > 0 ? '-' : '+';
+        at = put_two(at, minutes / 60);
+        *at++ = ':';
+        at = put_two(at, minutes % 60);
+    }
+    return append_until(out, text, at, code_r);
+}
+
+static char *put_unit(char *at, uint64_t number, char unit)
+{
+    if (number == 0)
+        return at;
+    at = put_digits(at, number, 1);
+    *at++ = unit;
+    return at;
+}
+
+/* interval_send: microseconds, days, months; ISO 8601 duration, months as years and months, days and
+ * time as they are kept: a day is not always 24 hours. One sign for all, or there is no such text. */
+static enum value_state interval_value(struct db_value value, struct buf *out, const char **code_r)
+{
+    char text[96], *at = text;
+    if (value.len != 16)
+        return VALUE_MALFORMED;
+    int64_t micros = (int64_t)get64(value.data);
+    int32_t days = (int32_t)get32(value.data + 8), months = (int32_t)get32(value.data + 12);
+    bool most = micros == INT64_MAX && days == INT32_MAX && months == INT32_MAX;
+    bool least = micros == INT64_MIN && days == INT32_MIN && months == INT32_MIN;
+    if (most || least)
+        return rejected("INTERVAL_INFINITE", code_r); /* since PostgreSQL 17 */
+    bool negative = micros < 0 || days < 0 || months < 0;
+    if (negative && (micros > 0 || days > 0 || months > 0))
+        return rejected("INTERVAL_SIGN", code_r);
+    uint64_t time = negative ? 0 - (uint64_t)micros : (uint64_t)micros;
+    uint64_t month = negative ? (uint64_t)(-(int64_t)months) : (uint64_t)months;
+    uint64_t day = negative ? (uint64_t)(-(int64_t)days) : (uint64_t)days;
+    if (negative)
+        *at++ = '-';
+    *at++ = 'P';
+    at = put_unit(at, month / 12, 'Y');
+    at = put_unit(at, month % 12, 'M');
+    at = put_unit(at, day, 'D');
+    if (time == 0 && (month != 0 || day != 0))
+        return append_until(out, text, at, code_r);
+    *at++ = 'T';
+    at = put_unit(at, time / 3600000000U, 'H');
+    at = put_unit(at, time / 60000000U % 60, 'M');
+    uint64_t second = time / 1000000 % 60, fraction = time % 1000000;
+    if (second != 0 || fraction != 0 || time == 0) {
+        at = put_digits(at, second, 1);
+        if (fraction != 0) {
+            *at++ = '.';
+            at = put_digits(at, fraction, 6);
+            while (at[-1] == '0')
+                at--;
+        }
+        *at++ = 'S';
+    }
+    return append_until(out, text, at, code_r);
+}
+
+/* --- others ------------------------------------------------------------------------------------- */
+
+/* inet_send: family, bits, whether it is a cidr, length, address. Text of RFC 4632 and RFC 5952; the
+ * bits of an inet that is one host are not written, as PostgreSQL has it. */
+static enum value_state inet_value(struct db_value value, bool network, struct buf *out,
+                                   const char **code_r)
+{
+    enum { FAMILY_4 = 2, FAMILY_6 = 3 }; /* PGSQL_AF_INET, PGSQL_AF_INET6 */
+    char text[INET6_ADDRSTRLEN + 8];
+    if (value.len < 4)
+        return VALUE_MALFORMED;
+    bool six = value.data[0] == FAMILY_6;
+    unsigned bits = value.data[1], size = six ? 16 : 4;
+    if ((!six && value.data[0] != FAMILY_4) || value.data[2] != network || value.data[3] != size ||
+        value.len != 4 + size || bits > 8 * size)
+        return VALUE_MALFORMED;
+    if (inet_ntop(six ? AF_INET6 : AF_INET, value.data + 4, text, INET6_ADDRSTRLEN) == NULL)
+        return VALUE_MALFORMED;
+    char *at = text + strlen(text);
+    if (network || bits != 8 * size) {
+        *at++ = '/';
+        at = put_digits(at, bits, 1);
+    }
+    return append_until(out, text, at, code_r);
 }
 
 static enum value_state uuid_value(struct db_value value, struct buf *out, const char **code_r)
@@ -224,6 +380,7 @@ enum value_state program_value_text(enum column_type type, struct db_value value
     switch (type) {
     case COLUMN_TEXT:
     case COLUMN_CHAR:
+    case COLUMN_ENUM:
         return text_value(value, type == COLUMN_CHAR, out, code_r);
     case COLUMN_INT2:
         return integer_value(value, 2, out, code_r);
@@ -257,7 +414,15 @@ enum value_state program_value_text(enum column_type type, struct db_value value
         value.data++;
         value.len--;
         return text_value(value, false, out, code_r);
-    case COLUMN_TEXT_ARRAY:
+    case COLUMN_TIME:
+    case COLUMN_TIMETZ:
+        return time_value(value, type == COLUMN_TIMETZ, out, code_r);
+    case COLUMN_INTERVAL:
+        return interval_value(value, out, code_r);
+    case COLUMN_INET:
+    case COLUMN_CIDR:
+        return inet_value(value, type == COLUMN_CIDR, out, code_r);
+    case COLUMN_ARRAY:
     case COLUMN_TYPE_COUNT:
         break;
     }

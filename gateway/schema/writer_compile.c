@@ -225,15 +225,15 @@ static int add_column(struct schema_writer *writer, size_t index, const struct m
     column->column = &writer->target.columns[index];
     column->index = index;
     column->limits = (struct writer_limits){ .modifier = WRITER_NO_MODIFIER };
-    column->type = writer_type_find(column_type_name(column->column->type));
+    const char *type_name = column_full_type(column->column, &writer->arena);
+    column->type = writer_type_find(type_name);
     column->fill = fill;
     column->source = SOURCE_FILL;
     if (column->type == NULL)
         return err_set(err, ERR_FAILED_PRECONDITION, "MAPPING_ONE_WAY",
                        "%s cannot be written: column \"%s\" is %s, and values of that type are "
                        "not written yet.",
-                       writer->dataset->name, column->column->name,
-                       column_type_name(column->column->type));
+                       writer->dataset->name, column->column->name, type_name);
     writer->column_count++;
     if (fill != NULL)
         return 0;
@@ -343,8 +343,8 @@ static bool leads_to(const struct mapping_leaf *leaf, const struct buf *native, 
 static bool try_spelling(struct schema_writer *writer, const struct mapping_leaf *leaf,
                          const char *spelling, struct writer_choice *choice)
 {
-    const struct writer_type *type =
-        writer_type_find(column_type_name(writer->target.columns[leaf->parts[0].column].type));
+    const struct writer_type *type = writer_type_find(
+        column_full_type(&writer->target.columns[leaf->parts[0].column], &writer->arena));
     const struct writer_limits limits = { .modifier = WRITER_NO_MODIFIER };
     struct buf value, unused;
     buf_init(&value, NORMALISER_VALUE_BYTES_MAX);
@@ -432,6 +432,7 @@ static void build_reader(struct schema_writer *writer)
     struct mapping_leaf *leaves = arena_array(arena, writer->leaf_count + 1, sizeof *leaves);
     const struct mapping_leaf **list = arena_array(arena, writer->leaf_count + 1, sizeof *list);
     int *result_column = arena_array(arena, writer->target.column_count + 1, sizeof *result_column);
+    int *no_child = arena_array(arena, writer->leaf_count + 1, sizeof *no_child);
     uint8_t *wanted = arena_alloc(arena, PLAN_BITMAP_BYTES);
     memset(wanted, 0xff, PLAN_BITMAP_BYTES);
     for (size_t i = 0; i < writer->leaf_count; i++) {
@@ -445,7 +446,8 @@ static void build_reader(struct schema_writer *writer)
     writer->target.leaves = leaves;
     writer->target.leaf_count = writer->leaf_count;
     writer->target.dataset.key_count = 0; /* rows have keys, what is read back needs none */
-    program_init(&writer->program, &writer->target, wanted, result_column, arena);
+    writer->result = (struct program_columns){ result_column, no_child, NO_COLUMN };
+    program_init(&writer->program, &writer->target, wanted, &writer->result, arena);
     scan_init(&writer->given, writer->dataset->type, list, writer->leaf_count, arena);
     scan_init(&writer->seen, writer->dataset->type, list, writer->leaf_count, arena);
     writer->values = arena_array(arena, writer->column_count + 1, sizeof *writer->values);

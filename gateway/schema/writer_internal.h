@@ -71,9 +71,10 @@ struct schema_writer {
     const char *column_list;
     const char *batch;
     int64_t made_us;
-    struct program program; /* the way out, over the row just made */
-    struct scan given;      /* the record */
-    struct scan seen;       /* the record read back */
+    struct program_columns result; /* of the program */
+    struct program program;        /* the way out, over the row just made */
+    struct scan given;             /* the record */
+    struct scan seen;              /* the record read back */
     struct db_value *values;
     struct buf text;   /* scratch: one native text */
     struct buf joined; /* scratch: a column put together */

@@ -15,6 +15,10 @@ static const struct verdict constant = {
     LOSSLESS, "The same in every row of this table; a record with another value is quarantined.",
     "本表各行取值相同；取其他值的记录进入隔离区。"
 };
+static const struct verdict taken = {
+    LOSSLESS, "Not stored: read from another field; a record that says otherwise is quarantined.",
+    "不单独保存：由另一字段得出；与之不符的记录进入隔离区。"
+};
 static const struct verdict empty_is_null = {
     CANONICAL_LOSSLESS,
     "Every record reads back the same. NULL and the empty value (0, false) are one value here, "
@@ -78,7 +82,7 @@ static const struct verdict *judge_alone(const struct schema_writer *writer,
 {
     const struct schema_field *field = leaf->field;
     if (leaf->part_count == 0)
-        return &constant;
+        return leaf->taken != NULL ? &taken : &constant;
     enum column_type type = writer->target.columns[leaf->parts[0].column].type;
     enum part_kind kind = leaf->parts[0].kind;
     if (field->map)

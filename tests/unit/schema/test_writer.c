@@ -467,6 +467,9 @@ static void test_losses_are_named(void **state)
         { "address.street", CANONICAL_LOSSLESS },
         { "address.town", ABSENT },
         { "address.geo", ABSENT },
+        { "address.kind", ABSENT },
+        { "address.notes", ABSENT },
+        { "address.since", ABSENT },
         { "tags", CANONICAL_LOSSLESS },
         { "numbers", ABSENT },
         { "extra", CANONICAL_LOSSLESS },
@@ -478,6 +481,10 @@ static void test_losses_are_named(void **state)
         { "maybe", LOSSLESS },
         { "inner", ABSENT },
         { "count", LOSSLESS }, /* constant */
+        { "addresses", ABSENT },
+        { "colours", ABSENT },
+        { "times", ABSENT },
+        { "blobs", ABSENT },
         { "loaded", FILLED },
     };
     struct err err = ERR_INIT;

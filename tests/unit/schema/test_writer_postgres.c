@@ -13,7 +13,7 @@ static void create_table(const struct schema_dataset *dataset)
     buf_init(&sql, 1 << 16);
     (void)buf_append_format(&sql, "CREATE TABLE %s (n bigserial", mapping->table_quoted);
     for (size_t i = 0; i < mapping->column_count; i++) {
-        const char *type = column_type_name(mapping->columns[i].type);
+        const char *type = mapping->columns[i].type_name;
         (void)buf_append_format(&sql, ", %s %s", mapping->columns[i].quoted,
                                 strcmp(type, "double") == 0 ? "float8"
                                 : strcmp(type, "char") == 0 ? "char(12)"
