@@ -169,6 +169,9 @@ static int read_origin(struct mapping_reader *reader, const struct yaml_node *va
     }
     if (from != NULL && mapping_read_parts(reader, from, leaf) != 0)
         return -1;
+    if (from == NULL && (yaml_get(value, "normalise") != NULL || yaml_get(value, "codes") != NULL))
+        return yaml_error(value, reader->err, "MAPPING_NORMALISER",
+                          "a chain is for a column; what is taken from a field is canonical");
     return take == NULL ? 0 : mapping_read_take(reader, take, leaf);
 }
 

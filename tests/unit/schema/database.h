@@ -90,6 +90,8 @@ static inline void add_row_text(struct buf *text, const struct schema_bundle *bu
     buf_init(&record, PLAN_RECORD_BYTES_MAX);
     if (schema_plan_row(plan, as_rows(rows), row, &record, &report, &err) != 0) {
         (void)buf_append_format(text, "!! %s\n", err.reason);
+    } else if (report.state == ROW_DUPLICATE) {
+        (void)buf_append_str(text, "=\n");
     } else if (report.state == ROW_QUARANTINED) {
         assert_int_equal(record.len, 0);
         (void)buf_append_format(text, "! %s %s %s\n",
