@@ -24,11 +24,38 @@ struct check {
     struct err *err;
 };
 
-static const char *type_of_oid(uint32_t oid)
+/* PostgreSQL's own types that no mapping reads, so that a refusal can name them. */
+static const struct {
+    uint32_t oid;
+    const char *name;
+} other_types[] = {
+    { 18, "\"char\"" },    { 26, "oid" },        { 142, "xml" },        { 600, "point" },
+    { 601, "lseg" },       { 602, "path" },      { 603, "box" },        { 604, "polygon" },
+    { 628, "line" },       { 718, "circle" },    { 774, "macaddr8" },   { 790, "money" },
+    { 829, "macaddr" },    { 1560, "bit" },      { 1562, "varbit" },    { 2249, "record" },
+    { 3220, "pg_lsn" },    { 3614, "tsvector" }, { 3615, "tsquery" },   { 3904, "int4range" },
+    { 3906, "numrange" },  { 3908, "tsrange" },  { 3910, "tstzrange" }, { 3912, "daterange" },
+    { 3926, "int8range" }, { 4072, "jsonpath" },
+};
+
+static const char *type_of_oid(uint32_t oid, struct arena *arena)
 {
-    for (int type = 0; type < COLUMN_TYPE_COUNT; type++)
-        if (type != COLUMN_ENUM && column_type_accepts((enum column_type)type, oid))
-            return column_type_name((enum column_type)type);
+    enum { OID_FIRST_USER = 16384 };
+    for (size_t i = 0; i < sizeof other_types / sizeof other_types[0]; i++)
+        if (other_types[i].oid == oid)
+            return other_types[i].name;
+    if (oid >= OID_FIRST_USER)
+        return "a type made in this database";
+    for (int type = 0; type < COLUMN_TYPE_COUNT; type++) {
+        struct mapping_column one = { .type = (enum column_type)type };
+        struct mapping_column many = { .type = COLUMN_ARRAY, .element = one.type };
+        if (one.type == COLUMN_ENUM || one.type == COLUMN_ARRAY)
+            continue;
+        if (column_accepts(&one, oid))
+            return column_full_type(&one, arena);
+        if (column_accepts(&many, oid))
+            return column_full_type(&many, arena);
+    }
     return "another type";
 }
 
@@ -40,7 +67,7 @@ static int drift(const struct check *check, const struct mapping_column *column,
         err_set(check->err, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
                 "Column \"%s\" of %s is %s (type %u), but its mapping was written for %s; the "
                 "owner must update the mapping.",
-                column->name, check->dataset->name, type_of_oid(oid), (unsigned)oid,
+                column->name, check->dataset->name, type_of_oid(oid, &arena), (unsigned)oid,
                 column_full_type(column, &arena));
     arena_fini(&arena);
     return result;

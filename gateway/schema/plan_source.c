@@ -107,9 +107,10 @@ static void kind_sql(struct plan_sql *sql, const struct mapping_column *column,
     bool enumeration = column->type == COLUMN_ENUM || (array && column->element == COLUMN_ENUM);
     if (!array && !enumeration)
         return;
-    plan_sql_add(sql, ", %s%s%s%s%s", enumeration ? "enum_range(" : "",
+    /* COALESCE smashes a domain to its base type; enum_range takes no domain. */
+    plan_sql_add(sql, ", %s%s%s%s%s", enumeration ? "enum_range(COALESCE(" : "",
                  array ? "(array_append(" : "", expression, array ? ", NULL))[1]" : "",
-                 enumeration ? ")" : "");
+                 enumeration ? ", NULL))" : "");
 }
 
 static void child_sql(struct plan_sql *sql, const struct schema_mapping *mapping,

@@ -233,7 +233,7 @@ static void drift_is_named(void **state)
         { { 1043, 20, 1184 }, 3, NULL },
         { { 1042, 20, 1184 }, 3, "Column \"a\" of d/x is char (type 1042), but its mapping was" },
         { { 25, 23, 1184 }, 3, "Column \"n\" of d/x is integer (type 23)" },
-        { { 25, 20, 99999 }, 3, "is another type (type 99999)" },
+        { { 25, 20, 99999 }, 3, "is a type made in this database (type 99999)" },
         { { 25, 20, 0 }, 2, "has 2 of the 3 mapped columns" },
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
