@@ -33,7 +33,8 @@ struct schema_writer *schema_writer_new(const struct schema_dataset *dataset, co
                                         struct err *err);
 void schema_writer_free(struct schema_writer **writer);
 
-/* What `fill: {x: batch}` columns get; the text is copied. Without it they are NULL. */
+/* What `fill: {x: batch}` columns get; the text is copied, once a run, before the target is checked.
+ * Without it they are NULL. */
 void schema_writer_set_batch(struct schema_writer *writer, const char *batch);
 
 /* "schema"."table" and "a", "b", ...: both quoted, in the order of the tuples. Borrowed. */

@@ -330,6 +330,8 @@ static bool leads_to(const struct mapping_leaf *leaf, const struct buf *native, 
     bool fine = buf_append(&value, native->data, native->len) == 0;
     for (size_t i = 0; fine && i < leaf->step_count; i++)
         fine = normaliser_run(&leaf->steps[i], &value).verdict != NORMALISER_ERROR;
+    if (fine && leaf->field->type == SCHEMA_BOOL)
+        fine = strcmp(buf_cstr(&value), number != 0 ? "true" : "false") == 0;
     if (fine && leaf->field->type == SCHEMA_ENUM) {
         const struct schema_enum_value *found =
             program_enum_value(leaf->field, buf_cstr(&value), value.len);
@@ -339,26 +341,46 @@ static bool leads_to(const struct mapping_leaf *leaf, const struct buf *native, 
     return fine;
 }
 
-/* True when this canonical spelling has a native text that the column's type takes. */
-static bool try_spelling(struct schema_writer *writer, const struct mapping_leaf *leaf,
-                         const char *spelling, struct writer_choice *choice)
+/* True when the way out leads from this native text to the choice, and the column's type takes it. */
+static bool try_native(struct schema_writer *writer, const struct mapping_leaf *leaf,
+                       const struct buf *native, struct writer_choice *choice)
 {
     const struct writer_type *type = writer_type_find(
         column_full_type(&writer->target.columns[leaf->parts[0].column], &writer->arena));
     const struct writer_limits limits = { .modifier = WRITER_NO_MODIFIER };
-    struct buf value, unused;
-    buf_init(&value, NORMALISER_VALUE_BYTES_MAX);
+    struct buf unused;
     buf_init(&unused, NORMALISER_VALUE_BYTES_MAX);
-    bool fine = buf_append_str(&value, spelling) == 0 && writer_chain(leaf, &value) == NULL &&
-                leads_to(leaf, &value, choice->number) &&
+    bool fine = leads_to(leaf, native, choice->number) &&
                 (leaf->part_count > 1 || type == NULL ||
-                 type->encode(buf_slice(&value), &limits, &unused) == NULL);
+                 type->encode(buf_slice(native), &limits, &unused) == NULL);
     if (fine) {
-        choice->native = arena_strndup(&writer->arena, buf_cstr(&value), value.len);
-        choice->len = value.len;
+        choice->native = arena_strndup(&writer->arena, (const char *)native->data, native->len);
+        choice->len = native->len;
     }
-    buf_fini(&value);
     buf_fini(&unused);
+    return fine;
+}
+
+/* Tries one canonical spelling. Of several native forms the first that the column takes is written:
+ * a truth value goes to an integer column as 1, to a text column as true. */
+static bool try_spelling(struct schema_writer *writer, const struct mapping_leaf *leaf,
+                         const char *spelling, struct writer_choice *choice)
+{
+    struct text_list forms = { .arena = &writer->arena };
+    struct buf value;
+    buf_init(&value, NORMALISER_VALUE_BYTES_MAX);
+    (void)buf_reserve(&value, 1);
+    bool fine = buf_append_str(&value, spelling) == 0 && writer_chain(leaf, &value) == NULL &&
+                try_native(writer, leaf, &value, choice);
+    const struct normaliser_step *step = leaf->step_count == 1 ? &leaf->steps[0] : NULL;
+    if (!fine && step != NULL && step->kind->reverse != NULL &&
+        step->kind->reverse(step->config, spelling, &forms) == 0)
+        for (size_t i = 0; !fine && i < forms.count; i++) {
+            buf_reset(&value);
+            fine = buf_append_str(&value, forms.items[i]) == 0 &&
+                   try_native(writer, leaf, &value, choice);
+        }
+    buf_fini(&value);
     return fine;
 }
 

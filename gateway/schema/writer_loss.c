@@ -21,9 +21,10 @@ static const struct verdict taken = {
 };
 static const struct verdict empty_is_null = {
     CANONICAL_LOSSLESS,
-    "Every record reads back the same. NULL and the empty value (0, false) are one value here, "
+    "Every record that is written reads back the same. NULL and the empty value (0, false) are one "
+    "value here, "
     "so an empty value of the table may become NULL.",
-    "每条记录读回后保持不变。NULL 与空值（0、false）在此视为同一值，表中的空值可能变为 NULL。"
+    "写入的每条记录读回后保持不变。NULL 与空值（0、false）在此视为同一值，表中的空值可能变为 NULL。"
 };
 static const struct verdict spelling = {
     CANONICAL_LOSSLESS,
