@@ -58,7 +58,7 @@ _sluice() {
     catalog) subcommands="list show" ;;
     agreement) subcommands="grant list show revoke" ;;
     audit) subcommands="tail checkpoint" ;;
-    schema) subcommands="check infer preview diff grants docs" ;;
+    schema) subcommands="check infer preview diff grants docs lossiness" ;;
     config) subcommands="check" ;;
     control) subcommands="init migrate" ;;
     department) subcommands="add list" ;;
@@ -85,6 +85,7 @@ _sluice() {
     "schema diff") options=" --fail-on-breaking --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "schema grants") options=" --role --database --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "schema docs") options=" --out --descriptors --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema lossiness") options=" --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "config check") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "doctor "*) options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "control init") options=" --database --migrations --endpoint --ca --cert --key --format --timeout --lang --help" ;;

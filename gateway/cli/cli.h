@@ -108,6 +108,7 @@ int schema_diff(struct cli *cli);
 int schema_grants(struct cli *cli);
 int schema_docs(struct cli *cli);
 int check_config(struct cli *cli);
+int schema_lossiness(struct cli *cli);
 int doctor_run(struct cli *cli);
 int control_init(struct cli *cli);
 int control_migrate(struct cli *cli);

@@ -48,6 +48,8 @@ static const struct cli_command commands[] = {
       .options = { OPT_ROLE, OPT_DATABASE, OPT_DESCRIPTORS, ROWS } },
     { "schema", "docs", "[DIR]", 0, 1, MSG_SUM_SCHEMA_DOCS, MSG_HELP_SCHEMA_DOCS,
       .run = schema_docs, .options = { OPT_OUT, OPT_DESCRIPTORS } },
+    { "schema", "lossiness", "[DATASET] [DIR]", 0, 2, MSG_SUM_SCHEMA_LOSSINESS,
+      MSG_HELP_SCHEMA_LOSSINESS, .run = schema_lossiness, .options = { OPT_DESCRIPTORS, ROWS } },
     { "config", "check", "FILE", 1, 1, MSG_SUM_CONFIG_CHECK, MSG_HELP_CONFIG_CHECK,
       .run = check_config },
     { NULL, "doctor", "", 0, 0, MSG_SUM_DOCTOR, MSG_HELP_DOCTOR, REMOTE, .run = doctor_run },

@@ -5,7 +5,7 @@
 #include "base/utf8.h"
 #include "cli/cli.h"
 
-enum { NAME_COLUMNS = 27 };
+enum { NAME_COLUMNS = 34 };
 
 static void pad(FILE *out, size_t used, size_t width)
 {

@@ -663,7 +663,7 @@ def commands():
 
 
 def test_every_command_teaches(gateway):
-    assert len(commands()) == 22
+    assert len(commands()) == 28
     for command in commands():
         for language in ("en", "zh"):
             result = offline(*command, "--help", "--lang", language)
@@ -751,6 +751,42 @@ def test_schema_check_names_the_place(tmp_path):
     result = offline("schema", "check", tmp_path / "schemas", "--descriptors",
                      harness.BUILD / "schemas/canonical.pb")
     assert result.status == FAILED and re.search(r"towns\.yaml:\d+:\d+: ", result.err)
+
+
+def lossiness(*args, **environment):
+    return offline("schema", "lossiness", *args, "--descriptors", harness.BUILD / "schemas/canonical.pb",
+                   **environment)
+
+
+def test_schema_lossiness():
+    result = lossiness("civil-affairs/residents", "schemas", "--format", "json")
+    assert result.status == OK, result.err
+    kinds = {row["name"]: row["kind"] for row in json.loads(result.out)}
+    assert kinds["name"] == "LOSSLESS" and kinds["updated_at"] == "LOSSLESS"
+    assert kinds["birth_date"] == "CANONICAL_LOSSLESS" and len(kinds) == 10
+    everything = lossiness("schemas", "--format", "json")
+    assert len({row["dataset"] for row in json.loads(everything.out)}) == 8
+    chinese = lossiness("civil-affairs/residents", "schemas", "--lang", "zh")
+    assert "原样保存" in chinese.out
+    assert lossiness("civil-affairs/nothing", "schemas").status == NOT_FOUND
+
+
+def test_schema_lossiness_says_why_not(tmp_path):
+    shutil.copytree(harness.REPO / "schemas", tmp_path / "schemas")
+    mapping = tmp_path / "schemas/departments/civil-affairs/residents.yaml"
+    mapping.write_text(mapping.read_text().replace(
+        "address: hjdz", "address: {from: hjdz, normalise: [{regex: {match: '(.)号', replace: '$1'}}]}") +
+        "write:\n  table: resident_import\n  fill: {loaded_at: now}\n")
+    result = lossiness("civil-affairs/residents", tmp_path / "schemas")
+    assert result.status == FAILED and "ONE_WAY" in result.out and "regex" in result.out
+    assert lossiness(tmp_path / "schemas").status == OK
+    mapping.write_text(mapping.read_text() + "  fields: {address: {skip: true}}\n")
+    result = lossiness("civil-affairs/residents", tmp_path / "schemas", "--format", "json")
+    rows = {row["name"]: row["kind"] for row in json.loads(result.out)}
+    assert result.status == OK and rows["address"] == "ABSENT" and rows["loaded_at"] == "FILLED"
+    mapping.write_text(mapping.read_text() + "  tabel: x\n")
+    result = lossiness(tmp_path / "schemas")
+    assert result.status == FAILED and re.search(r"residents\.yaml:\d+:\d+: ", result.err)
 
 
 # --- the control database -------------------------------------------------------------------------

@@ -520,6 +520,36 @@ static void test_losses_are_named(void **state)
     schema_bundle_free(&bundle);
 }
 
+/* The example of docs/mapping.md, as printed. */
+static void test_manual_example_is_true(void **state)
+{
+    (void)state;
+    static char manual[128 * 1024], text[8192];
+    FILE *file = fopen("docs/mapping.md", "rb");
+    assert_non_null(file);
+    manual[fread(manual, 1, sizeof manual - 1, file)] = '\0';
+    (void)fclose(file);
+    char *section = strstr(manual, "## 7. Writing");
+    assert_non_null(section);
+    char *start = strstr(section, "```yaml\n"), *end = strstr(start + 8, "```");
+    assert_non_null(end);
+    (void)snprintf(text, sizeof text,
+                   "version: 1\ntitle: {en: E, zh: 全}\ntype: gov.division.v1.Division\n"
+                   "source: s\ntable: t\nsharing: open\n%.*s",
+                   (int)(end - start - 8), start + 8);
+    struct err err = ERR_INIT;
+    struct file_text entry = { "departments/d/x.yaml", text };
+    struct schema_bundle *bundle = bundle_from(&entry, 1, canonical_pb(), &err);
+    if (bundle == NULL)
+        fail_msg("%s", err.text);
+    struct schema_writer *writer = writer_of(bundle);
+    assert_string_equal(schema_writer_table(writer), "\"public\".\"town_import\"");
+    assert_string_equal(schema_writer_columns(writer),
+                        "\"code\", \"mc\", \"jb\", \"loaded_on\", \"run\", \"origin\"");
+    schema_writer_free(&writer);
+    schema_bundle_free(&bundle);
+}
+
 /* Nothing a peer may send ends a writer, and nothing is added for a record that is refused. */
 static void test_hostile_bytes(void **state)
 {
@@ -564,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_fills),
         cmocka_unit_test(test_stream_ends),
         cmocka_unit_test(test_losses_are_named),
+        cmocka_unit_test(test_manual_example_is_true),
         cmocka_unit_test(test_hostile_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
