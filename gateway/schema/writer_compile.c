@@ -152,6 +152,8 @@ static int choose_source(struct schema_writer *writer, struct writer_column *col
             if (leaf->parts[j].column != column->index)
                 continue;
             enum rank rank = rank_of(writer, leaf, j);
+            if (rank == RANK_NONE)
+                continue;
             if (rank == best && rank == RANK_CHAIN && !same_chain(leaf, chosen))
                 return err_set(err, ERR_FAILED_PRECONDITION, "MAPPING_ONE_WAY",
                                "%s cannot be written: \"%s\" and \"%s\" both write column \"%s\", "

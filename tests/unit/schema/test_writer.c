@@ -52,6 +52,8 @@ static const struct mapping_case mapping_cases[] = {
       "what it is to be filled with" },
     { "", "  id: i\nwrite: {columns: {n: boolean}, fill: {n: now}}\n", "BOOL_SYNTAX" },
     { "", "  id: i\n  text: t\nwrite: {fields: {id: {skip: true}}}\n", "part of the key" },
+    { "", "  id: i\n  text: t\nwrite: {fields: {id: {check: true}}}\n",
+      "no field says what column \"i\" holds" },
     { "{b: bytea}", "  id: i\n  text: {from: b, normalise: [gb18030]}\n", NULL },
     { "", "  id: i\n  text: {from: t, normalise: [{regex: {match: '(a)b', replace: '$1'}}]}\n",
       "no way back" },
