@@ -15,6 +15,7 @@ enum {
     PERSON_DEPTH_MAX = 8,
     CURSOR_MARK = 0x1e, /* a native position, not a key: control characters are in no key */
     CURSOR_SPLIT = 0x1f,
+    PLACE_NULL = 0x1d, /* stands for SQL NULL in a place */
 };
 
 struct schema_plan {
@@ -517,6 +518,118 @@ bool schema_plan_row_cursor(const struct schema_plan *plan, const struct db_rows
     }
     buf_fini(&text);
     return fine;
+}
+
+/* --- places -------------------------------------------------------------------------------------
+ */
+
+bool schema_plan_row_place(const struct schema_plan *plan, const struct db_rows *rows, int row,
+                           char place_r[PLAN_KEY_TEXT_BYTES_MAX])
+{
+    const struct schema_mapping *mapping = plan->mapping;
+    struct buf text;
+    const char *code = NULL;
+    buf_init(&text, PLAN_KEY_TEXT_BYTES_MAX - 1);
+    bool fine = true;
+    for (size_t i = 0; fine && i < mapping->order_count; i++) {
+        size_t column = mapping->order[i];
+        fine = i == 0 || buf_append_byte(&text, CURSOR_SPLIT) == 0;
+        size_t before = text.len;
+        struct db_value value = db_value(rows, row, plan->program->result.column[column]);
+        if (value.data == NULL) {
+            fine = fine && buf_append_byte(&text, PLACE_NULL) == 0;
+            continue;
+        }
+        fine = fine &&
+               program_value_text(mapping->columns[column].type, value, &text, &code) == VALUE_TEXT;
+        for (size_t at = before; fine && at < text.len; at++)
+            fine = text.data[at] != CURSOR_SPLIT && text.data[at] != PLACE_NULL;
+    }
+    if (fine && text.len > 0)
+        memcpy(place_r, text.data, text.len);
+    if (fine)
+        place_r[text.len] = '\0';
+    buf_fini(&text);
+    return fine;
+}
+
+int schema_plan_place(const struct schema_plan *plan, const char *place, struct arena *arena,
+                      struct db_sql *sql_r, struct err *err)
+{
+    const size_t width = plan->mapping->order_count;
+    const char *at = place;
+    struct plan_sql sql;
+    bool fine = strnlen(place, PLAN_KEY_TEXT_BYTES_MAX) < PLAN_KEY_TEXT_BYTES_MAX;
+    plan_sql_init(&sql, arena);
+    plan_sql_text(&sql, plan->select);
+    for (size_t i = 0; fine && i < width; i++) {
+        const char *end = strchr(at, CURSOR_SPLIT);
+        fine = (end == NULL) == (i + 1 == width);
+        size_t len = end != NULL ? (size_t)(end - at) : strlen(at);
+        const char *value = arena_strndup(arena, at, len);
+        plan_sql_add(&sql, "%s%s", i == 0 ? " WHERE " : " AND ", order_column(plan, i)->quoted);
+        if (len == 1 && value[0] == PLACE_NULL) {
+            plan_sql_text(&sql, " IS NULL");
+        } else {
+            fine = fine && mapping_native(plan->mapping->key[0], order_column(plan, i)->type, value,
+                                          arena) != NULL;
+            plan_sql_text(&sql, " = ");
+            plan_sql_param(&sql, value);
+        }
+        at += len + 1;
+    }
+    if (!fine) {
+        plan_sql_drop(&sql);
+        return err_set(err, ERR_INVALID_ARGUMENT, "PLACE_INVALID",
+                       "The mapping's key has changed since this row was seen.");
+    }
+    plan_sql_add(&sql, " LIMIT %d", PLAN_PLACE_ROWS_MAX);
+    return plan_sql_finish(&sql, sql_r, err);
+}
+
+/* --- judging --------------------------------------------------------------------------------------
+ */
+
+int schema_plan_row_judge(const struct schema_plan *plan, const struct db_rows *rows, int row,
+                          struct schema_verdict *verdicts_r, struct err *err)
+{
+    return program_judge(plan->program, rows, row, verdicts_r, err);
+}
+
+bool schema_dataset_maps(const struct schema_dataset *dataset, const struct schema_field *field)
+{
+    const struct schema_mapping *mapping = dataset->mapping;
+    for (size_t i = 0; i < mapping->leaf_count; i++)
+        if (mapping->leaves[i].path[0] == field)
+            return true;
+    return false;
+}
+
+size_t schema_plan_row_stored(const struct schema_plan *plan, const struct db_rows *rows, int row,
+                              const struct schema_field *field, struct arena *arena,
+                              struct schema_stored *stored_r, size_t max)
+{
+    const struct schema_mapping *mapping = plan->mapping;
+    size_t count = 0;
+    for (size_t i = 0; i < mapping->leaf_count; i++) {
+        const struct mapping_leaf *leaf = &mapping->leaves[i];
+        for (size_t part = 0; part < leaf->part_count && leaf->path[0] == field; part++) {
+            const struct mapping_column *column = &mapping->columns[leaf->parts[part].column];
+            int at = plan->program->result.column[leaf->parts[part].column];
+            if (at < 0 || count == max)
+                continue;
+            struct db_value value = db_value(rows, row, at);
+            struct buf text;
+            const char *code = NULL;
+            buf_init(&text, NORMALISER_VALUE_BYTES_MAX);
+            struct schema_stored *stored = &stored_r[count++];
+            *stored = (struct schema_stored){ .column = column->name, .null = value.data == NULL };
+            if (program_value_text(column->type, value, &text, &code) == VALUE_TEXT)
+                stored->text = arena_strndup(arena, (const char *)text.data, text.len);
+            buf_fini(&text);
+        }
+    }
+    return count;
 }
 
 /* --- persons ------------------------------------------------------------------------------------

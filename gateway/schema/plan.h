@@ -21,6 +21,7 @@ enum {
     PLAN_RECORD_BYTES_MAX = 1024 * 1024, /* one record must fit a stream's memory promise */
     PLAN_BITMAP_BYTES = SCHEMA_FIELDS_MAX / 8,
     PLAN_KEY_TEXT_BYTES_MAX = 512,
+    PLAN_PLACE_ROWS_MAX = 32, /* rows without a key may share one place */
 };
 
 /* Field bitmaps: bit `position` of schema_field, least significant bit first. */
@@ -106,6 +107,48 @@ bool schema_plan_row_key(const struct schema_plan *plan, const struct db_rows *r
  */
 bool schema_plan_row_cursor(const struct schema_plan *plan, const struct db_rows *rows, int row,
                             char cursor_r[PLAN_KEY_TEXT_BYTES_MAX]);
+/* Where a row stands in its owner's table, whether or not its key is valid: the stored values of the
+ * key's columns, SQL NULL included. It may hold an identifier as it is stored: seal it. False when
+ * it is too long or not text. */
+bool schema_plan_row_place(const struct schema_plan *plan, const struct db_rows *rows, int row,
+                           char place_r[PLAN_KEY_TEXT_BYTES_MAX]);
+/* The rows at a place, at most PLAN_PLACE_ROWS_MAX; the agreement's row filter does not apply.
+ * INVALID_ARGUMENT/PLACE_INVALID when the text is no place of this mapping. */
+int schema_plan_place(const struct schema_plan *plan, const char *place, struct arena *arena,
+                      struct db_sql *sql_r, struct err *err);
+
+/* What becomes of each field of a row when no other field is looked at. */
+enum schema_verdict_state {
+    VERDICT_UNMAPPED, /* no column, or not in the plan */
+    VERDICT_PASSED,
+    VERDICT_REJECTED,
+};
+struct schema_verdict {
+    enum schema_verdict_state state;
+    bool absent;         /* the owner stores no value; a default may have stood in */
+    const char *rule;    /* of the rejection, literal; "" when it passed */
+    const char *code;    /* stable reason code, literal */
+    const char *warning; /* first warning's code, or NULL */
+};
+/* One verdict for each field of the type, by position. -1 only when a binary value is malformed. */
+int schema_plan_row_judge(const struct schema_plan *plan, const struct db_rows *rows, int row,
+                          struct schema_verdict *verdicts_r, struct err *err);
+
+/* True when the mapping fills this top-level field, or one below it. */
+bool schema_dataset_maps(const struct schema_dataset *dataset, const struct schema_field *field);
+
+/* A stored value, as text. */
+struct schema_stored {
+    const char *column;
+    const char *text; /* NULL: SQL NULL, or no text (NOT_UTF8, too long) */
+    bool null;
+};
+/* What the owner stores in the columns of one field of a row, for the owner's eyes only; fills at
+ * most `max`. */
+size_t schema_plan_row_stored(const struct schema_plan *plan, const struct db_rows *rows, int row,
+                              const struct schema_field *field, struct arena *arena,
+                              struct schema_stored *stored_r, size_t max);
+
 /* Values of fields with semantic CITIZEN_ID in an encoded record, for the person index: answers how
  * many there are, filling at most `max`. */
 size_t schema_plan_persons(const struct schema_plan *plan, const uint8_t *record, size_t len,

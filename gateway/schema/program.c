@@ -222,6 +222,41 @@ int program_run(struct program *program, const struct db_rows *rows, int row, st
                    "The answer is larger than one message may be; ask for fewer records.");
 }
 
+/* Each leaf by itself, so that a field behind a rejected one is judged too. A field of several
+ * leaves is absent when all are, and rejected when one is. */
+int program_judge(struct program *program, const struct db_rows *rows, int row,
+                  struct schema_verdict *verdicts_r, struct err *err)
+{
+    size_t count = program->mapping->dataset.type->field_count;
+    for (size_t i = 0; i < count; i++)
+        verdicts_r[i] = (struct schema_verdict){ .absent = true, .rule = "", .code = "" };
+    for (size_t i = 0; i < program->op_count; i++) {
+        const struct program_op *op = &program->ops[i];
+        if (op->kind == OP_OPEN || op->kind == OP_CLOSE)
+            continue;
+        struct schema_row_report report = { .rule = "", .code = "" };
+        struct run run = {
+            .program = program, .rows = rows, .row = row, .out = &program->judged, .report = &report
+        };
+        struct schema_verdict *verdict = &verdicts_r[op->leaf->path[0]->position];
+        if (program->oneof_count > 0)
+            memset(program->oneof_taken, 0, program->oneof_count * sizeof(bool));
+        buf_reset(&program->judged);
+        enum outcome outcome = run_op(&run, op);
+        if (outcome == OUTCOME_MALFORMED)
+            return malformed(err);
+        verdict->absent = verdict->absent && run.absent;
+        if (verdict->warning == NULL && report.warning_count > 0)
+            verdict->warning = report.warnings[0].code;
+        if (verdict->state == VERDICT_REJECTED)
+            continue;
+        verdict->state = outcome == OUTCOME_DONE ? VERDICT_PASSED : VERDICT_REJECTED;
+        verdict->rule = outcome == OUTCOME_FULL ? "record" : report.rule;
+        verdict->code = outcome == OUTCOME_FULL ? "RECORD_TOO_LARGE" : report.code;
+    }
+    return 0;
+}
+
 /* Several key fields are joined with '/', where '~' is ~0 and '/' is ~1 (as RFC 6901 escapes). */
 static bool add_key_text(const struct buf *value, bool escape, char *key, size_t *len)
 {

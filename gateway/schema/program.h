@@ -66,6 +66,7 @@ struct program {
     struct db_value *cells; /* of a child: one row */
     struct buf value;       /* scratch: the value in hand */
     struct buf joined;      /* scratch: elements put together */
+    struct buf judged;      /* scratch: one field's encoding that nobody wants */
 };
 
 /* `wanted` is a field bitmap; what `result` points to must outlive the program. */
@@ -82,6 +83,9 @@ int program_run(struct program *program, const struct db_rows *rows, int row, st
                 struct schema_row_report *report_r, struct err *err);
 bool program_key(struct program *program, const struct db_rows *rows, int row,
                  char key_r[PLAN_KEY_TEXT_BYTES_MAX]);
+/* As schema_plan_row_judge. */
+int program_judge(struct program *program, const struct db_rows *rows, int row,
+                  struct schema_verdict *verdicts_r, struct err *err);
 
 /* --- values (program_value.c) -------------------------------------------------------------------
  */

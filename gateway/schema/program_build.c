@@ -216,6 +216,7 @@ static void build(struct program *program, const struct mapping_leaf **leaves, s
     build_ops(program, leaves, count, arena);
     buf_init(&program->value, NORMALISER_VALUE_BYTES_MAX);
     buf_init(&program->joined, PLAN_RECORD_BYTES_MAX);
+    buf_init(&program->judged, PLAN_RECORD_BYTES_MAX);
     /* An empty value still has an address: nothing that runs asks whether there is memory. */
     (void)buf_reserve(&program->value, SCRATCH_BYTES);
     (void)buf_reserve(&program->joined, SCRATCH_BYTES);
@@ -250,6 +251,7 @@ void program_fini(struct program *program)
             program_fini(program->ops[i].child);
     buf_fini(&program->value);
     buf_fini(&program->joined);
+    buf_fini(&program->judged);
 }
 
 const struct mapping_column *program_check_types(const struct program *program,

@@ -214,6 +214,7 @@ static enum outcome encode(struct run *run, const struct program_op *op, const u
 enum outcome program_absent(struct run *run, const struct program_op *op)
 {
     const struct mapping_leaf *leaf = op->leaf;
+    run->absent = true;
     if (leaf->required)
         return program_reject(run, leaf, "required", "REQUIRED_MISSING");
     if (leaf->fallback == NULL)

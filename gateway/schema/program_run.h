@@ -26,6 +26,7 @@ struct run {
     const struct mapping_leaf *parent; /* with `cells`: the field they are elements of */
     uint32_t element;                  /* from 1; 0: none */
     bool silent;                       /* warnings have been given before */
+    bool absent;                       /* the last leaf had no value */
 };
 
 static inline struct db_value run_cell(const struct run *run, int column)
