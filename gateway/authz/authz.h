@@ -46,6 +46,7 @@ struct authz_ask {
     const char *agreement; /* "" = the only live one */
     const char *purpose;
     enum authz_mode mode;
+    bool for_department; /* an officer uses what is granted to the whole department, <dept>/'*' */
     const char *const *fields; /* canonical names; none = all that are granted */
     size_t field_count;
 };

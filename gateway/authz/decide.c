@@ -20,6 +20,17 @@ static bool is_consumer(const struct authz_grant *grant, const struct identity *
             strcmp(grant->consumer_system, who->name) == 0);
 }
 
+/* An officer is no system: only what the department as a whole was granted is theirs to use, and only
+ * in calls that say so. */
+static bool may_use(const struct authz_grant *grant, const struct authz_ask *ask)
+{
+    if (!ask->for_department)
+        return is_consumer(grant, ask->who);
+    return ask->who->kind == IDENTITY_OFFICER &&
+           strcmp(grant->consumer_department, ask->who->department) == 0 &&
+           strcmp(grant->consumer_system, "*") == 0;
+}
+
 static bool has_purpose(const struct authz_grant *grant, const char *purpose)
 {
     for (size_t i = 0; i < grant->purpose_count; i++)
@@ -44,7 +55,7 @@ static struct authz_grant *choose(const struct authz_dataset *dataset, const str
     list_for_each(link, &dataset->grants)
     {
         struct authz_grant *grant = list_item(link, struct authz_grant, link);
-        if (!is_consumer(grant, ask->who))
+        if (!may_use(grant, ask))
             continue;
         bool fits = has_purpose(grant, ask->purpose) && (grant->modes & ask->mode) != 0;
         int score = (is_valid_now(grant, now_us) ? 2 : 0) + (fits ? 1 : 0);
@@ -182,8 +193,7 @@ static int find_grant(struct authz *authz, const struct authz_ask *ask, int64_t 
         return 0;
     }
     struct authz_grant *named = strmap_get(&authz->grants, ask->agreement);
-    if (named == NULL || !is_consumer(named, ask->who) ||
-        strcmp(named->dataset_name, ask->dataset) != 0)
+    if (named == NULL || !may_use(named, ask) || strcmp(named->dataset_name, ask->dataset) != 0)
         return refuse(answer, "agreement", err, ERR_PERMISSION_DENIED, "AGREEMENT_NOT_FOUND",
                       "you have no agreement of this id for this dataset");
     answer->grant = named;
@@ -202,6 +212,10 @@ int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_
     if (!authz_department_known(authz, ask->who->department))
         return refuse(answer_r, "department", err, ERR_PERMISSION_DENIED, "DEPARTMENT_UNKNOWN",
                       "your department is not registered with this gateway");
+    if (ask->for_department && authz_check_officer(authz, ask->who, err) < 0) {
+        answer_r->rule = "officer";
+        return -1;
+    }
     if (find_grant(authz, ask, now_us, answer_r, err) < 0 ||
         check_validity(answer_r->grant, now_us, answer_r, err) < 0 ||
         check_scope(answer_r->grant, ask, answer_r, err) < 0 ||

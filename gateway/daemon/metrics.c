@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "services/quarantine.h"
 
 static void value(struct buf *out, const char *name, const char *labels, uint64_t number)
 {
@@ -67,6 +68,11 @@ void metrics_of_worker(struct buf *out, const char *labels, const struct gateway
     metrics_of_server(out, labels, systems);
     metrics_of_server(out, labels, officers);
     metrics_of_sources(out, labels, gateway);
+    struct quarantine_stats quarantine;
+    quarantine_stats(gateway->quarantine, &quarantine);
+    value(out, "sluice_quarantine_noted_total", labels, quarantine.noted);
+    value(out, "sluice_quarantine_lost_total", labels, quarantine.lost);
+    value(out, "sluice_quarantine_pending", labels, quarantine.pending);
     if (gateway->audit == NULL)
         return;
     struct audit_client_stats stats;

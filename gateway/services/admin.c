@@ -129,6 +129,7 @@ static void append(struct call *call, Sluice__V1__AuditEntry__Outcome outcome, i
         .department = call->identity.department,
         .credential = slice_of(call->identity.credential, sizeof call->identity.credential),
         .auth_method = "mtls",
+        .purpose = admin->purpose,
         .agreement = admin->agreement,
         .method = call->method->path,
         .dataset = admin->dataset,
@@ -140,6 +141,8 @@ static void append(struct call *call, Sluice__V1__AuditEntry__Outcome outcome, i
         .reason = call->err.code != ERR_OK ? call->err.reason : NULL,
         .status = err_grpc_status(call->err.code),
         .agreement_epoch = authz_epoch(gateway->authz),
+        .persons = admin->persons,
+        .person_count = admin->person_count,
     };
     admin->waiting_entry = true;
     admin->ticket = audit_client_append(gateway->audit, &entry, deadline_us, on_recorded, call);

@@ -24,6 +24,9 @@ struct admin {
     const char *agreement;
     const char *object;
     const char *rule;
+    const char *purpose; /* a reason that the officer stated */
+    const uint8_t (*persons)[HASH_BYTES];
+    size_t person_count;
     struct err failed;
 };
 

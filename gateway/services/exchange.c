@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "services/quarantine.h"
 #include "sluice/v1/exchange.pb-c.h"
 
 enum { EXCHANGE_PERSONS_OF_RECORD = 8 };
@@ -43,6 +44,7 @@ enum step_result exchange_authorise(struct call *call, const char *dataset, cons
         .agreement = agreement,
         .purpose = purpose,
         .mode = mode,
+        .for_department = exchange->for_department,
         .fields = fields != NULL ? (const char *const *)fields->paths : NULL,
         .field_count = fields != NULL ? fields->n_paths : 0,
     };
@@ -100,6 +102,24 @@ void exchange_add_record(struct call *call, struct slice record)
             salt_person_key(gateway->person_key, values[i], new_person(call, exchange));
 }
 
+void exchange_note_row(struct call *call, const struct db_rows *rows, int row,
+                       const struct schema_row_report *report)
+{
+    const struct exchange *exchange = exchange_of(call);
+    if (report->state != ROW_QUARANTINED)
+        return;
+    struct quarantine_sighting sighting = {
+        .dataset = exchange->grant.dataset,
+        .plan = exchange->grant.plan,
+        .fields = exchange->grant.fields,
+        .exchange_id = call->exchange_id,
+        .field = report->field,
+        .rule = report->rule,
+        .code = report->code,
+    };
+    quarantine_note(exchange_gateway(call)->quarantine, &sighting, rows, row);
+}
+
 /* --- the entry ---------------------------------------------------------------------------------- */
 
 static void fill_entry(struct call *call, struct audit_entry_fields *entry)
@@ -122,6 +142,7 @@ static void fill_entry(struct call *call, struct audit_entry_fields *entry)
         .dataset = exchange->dataset_name,
         .owner = exchange->grant.dataset != NULL ? exchange->grant.dataset->department : NULL,
         .schema_digest = slice_of(schema_bundle_digest(gateway->bundle), SCHEMA_DIGEST_BYTES),
+        .object = exchange->object,
         .rule = exchange->grant.rule,
         .agreement_epoch = exchange->grant.epoch,
         .quarantined = exchange->quarantined,

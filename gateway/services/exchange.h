@@ -19,6 +19,8 @@ struct exchange {
     const char *dataset_name; /* as asked */
     const char *purpose;
     const char *agreement; /* as asked */
+    bool for_department;   /* an officer asks as the whole department; set before authorise */
+    const char *object;    /* what else the entry names, or NULL */
     const char *filter;    /* key or filter text: only its keyed digest is recorded */
     struct db_call *db;
     struct db_lease *lease;
@@ -50,6 +52,10 @@ enum step_result exchange_authorise(struct call *call, const char *dataset, cons
 void exchange_start_rows(struct call *call, enum audit_rows_form form);
 /* Digests one record and its persons; row form. */
 void exchange_add_record(struct call *call, struct slice record);
+
+/* Notes a row that the plan rejected; anything else is passed over. Never waits and never fails. */
+void exchange_note_row(struct call *call, const struct db_rows *rows, int row,
+                       const struct schema_row_report *report);
 
 /* Step: appends an ALLOWED entry of this kind and waits until it is durable. */
 enum step_result exchange_record(struct call *call, Sluice__V1__AuditEntry__Kind kind);

@@ -90,6 +90,7 @@ static int take_row(struct call *call, const struct db_rows *rows, int row, stru
     if (report.state == ROW_QUARANTINED) {
         record->state = SLUICE__V1__BATCH_LOOKUP_RESULT__STATE__QUARANTINED;
         batch->exchange.quarantined++;
+        exchange_note_row(call, rows, row, &report);
     }
     if (strmap_get(&batch->by_key, key) != NULL)
         return err_set(err, ERR_FAILED_PRECONDITION, "KEY_NOT_UNIQUE",

@@ -105,6 +105,8 @@ static void on_row(void *arg, const struct db_rows *rows, const struct err *err)
         exchange_start_rows(call, AUDIT_ROWS_ROW);
         int result = schema_plan_row(lookup->exchange.grant.plan, rows, 0, &record, &lookup->report,
                                      &lookup->failed);
+        if (result == 0)
+            exchange_note_row(call, rows, 0, &lookup->report);
         if (record.refused)
             (void)call_no_memory(&lookup->failed);
         else if (result == 0 && lookup->report.state == ROW_DELIVERED &&

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "services/exchange.h"
+#include "services/quality_account.h"
 #include "services/token.h"
 #include "sluice/v1/exchange.pb-c.h"
 
@@ -32,6 +33,8 @@ struct query {
     bool streaming; /* counted in source->streams */
     bool paused;
     bool done;
+    struct quality_rows rows; /* as read; totals.delivered counts what was handed over */
+    bool exceeded;
     Sluice__V1__QueryTotals totals;
     struct err failed;
 };
@@ -174,6 +177,14 @@ static enum step_result query_check(struct call *call)
 
 /* --- rows --------------------------------------------------------------------------------------- */
 
+static void count_totals(struct query *query)
+{
+    query->totals.read = (int64_t)query->rows.read;
+    query->totals.quarantined = (int64_t)query->rows.quarantined;
+    query->totals.filtered = (int64_t)query->rows.filtered;
+    query->totals.duplicates = (int64_t)query->rows.duplicates;
+}
+
 /* The records gathered so far and what stands beside them, as one RecordBatch. */
 static int pack_batch(struct query *query, const char *page_token, const char *resume_token,
                       const Sluice__V1__QueryTotals *totals)
@@ -256,6 +267,23 @@ static void stop(struct call *call, struct query *query)
     call_resume(call);
 }
 
+/* Too many bad rows: what is left of the dataset is not what the consumer thinks it reads. */
+static void check_thresholds(struct call *call, struct query *query, bool whole)
+{
+    char sentence[QUALITY_SENTENCE_BYTES];
+    if (query->exceeded || !quality_thresholds_exceeded(&query->exchange.grant.dataset->thresholds,
+                                                        &query->rows, whole, sentence))
+        return;
+    query->exceeded = true;
+    flush_batch(call); /* what was read well before this row may still leave */
+    if (query->failed.code != ERR_OK)
+        return;
+    (void)err_set(&query->failed, ERR_FAILED_PRECONDITION, "QUARANTINE_THRESHOLD",
+                  "%s; %lld records were delivered before the stream was stopped", sentence,
+                  (long long)query->totals.delivered);
+    stop(call, query);
+}
+
 static void on_query_row(void *arg, const struct db_rows *rows)
 {
     struct call *call = arg;
@@ -264,11 +292,10 @@ static void on_query_row(void *arg, const struct db_rows *rows)
     struct schema_row_report report;
     if (query->done)
         return;
-    if (query->page_size > 0 && query->totals.read == query->page_size) {
+    if (query->page_size > 0 && query->rows.read == (uint64_t)query->page_size) {
         query->more = true; /* the one row too many that tells there is a next page */
         return;
     }
-    query->totals.read++;
     buf_reset(&query->record);
     int result = schema_plan_row(plan, rows, 0, &query->record, &report, &query->failed);
     if (query->record.refused)
@@ -282,9 +309,11 @@ static void on_query_row(void *arg, const struct db_rows *rows)
     char cursor[PLAN_KEY_TEXT_BYTES_MAX];
     if (schema_plan_row_cursor(plan, rows, 0, cursor))
         memcpy(query->cursor, cursor, sizeof cursor);
-    if (report.state == ROW_QUARANTINED) {
-        query->totals.quarantined++;
-        query->exchange.quarantined++;
+    quality_rows_add(&query->rows, report.state);
+    query->exchange.quarantined = query->rows.quarantined;
+    if (report.state != ROW_DELIVERED) {
+        exchange_note_row(call, rows, 0, &report);
+        check_thresholds(call, query, false);
         return;
     }
     if (add_record(query) < 0) {
@@ -310,6 +339,8 @@ static void on_query_done(void *arg, const struct db_rows *rows, const struct er
     struct query *query = call->state;
     if (err != NULL)
         query->failed = *err;
+    else
+        check_thresholds(call, query, query->page_size == 0 && query->limit == 0);
     stop(call, query);
 }
 
@@ -329,6 +360,18 @@ static enum step_result query_read(struct call *call)
     return STEP_WAIT;
 }
 
+static enum step_result query_was_read(struct call *call)
+{
+    struct query *query = call->state;
+    enum step_result result = query_check(call);
+    if (result != STEP_FAIL || !query->exceeded)
+        return result;
+    count_totals(query); /* the accounts stand in a last batch without records, before the error */
+    pack_batch(query, "", "", &query->totals);
+    (void)call_send(call, query->message.data, query->message.len);
+    return STEP_FAIL;
+}
+
 /* --- the end ------------------------------------------------------------------------------------ */
 
 static enum step_result query_deliver(struct call *call)
@@ -337,6 +380,7 @@ static enum step_result query_deliver(struct call *call)
     db_lease_release(&query->exchange.lease);
     digest_batch(call, query);
     query->totals.delivered += (int64_t)query->batch_records;
+    count_totals(query);
     return exchange_record(call, SLUICE__V1__AUDIT_ENTRY__KIND__DELIVERY);
 }
 
@@ -380,9 +424,9 @@ static enum step_result query_outcome(struct call *call)
 static const struct step query_steps[] = {
     { "authorise", query_authorise, NULL },
     { "decide", query_decide,
-      exchange_recorded },                 /* entry durable BEFORE the first record leaves */
-    { "lease", query_lease, query_check }, /* a connection of its own */
-    { "read", query_read, query_check },   /* rows leave in batches as they come */
+      exchange_recorded },                  /* entry durable BEFORE the first record leaves */
+    { "lease", query_lease, query_check },  /* a connection of its own */
+    { "read", query_read, query_was_read }, /* rows leave in batches as they come */
     { "deliver", query_deliver, exchange_recorded }, /* entry durable BEFORE the last frame */
     { "last batch", query_last_batch, NULL },
     { NULL, NULL, NULL },

@@ -7,12 +7,14 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "schema/plan.h"
+#include "services/behind.h"
+#include "services/quarantine.h"
 
 enum {
     SOURCE_CONNECT_TIMEOUT_MS = 3000,
     SOURCE_IN_FLIGHT_MAX = 4096,        /* lookups waiting on one shared connection */
     CONTROL_STATEMENT_TIMEOUT_MS = 800, /* below the lease */
-    CONTROL_LEASED_MAX = 2,
+    CONTROL_LEASED_MAX = 3,             /* officers' calls, and one for what is written behind */
 };
 
 /* --- drift: every fresh connection describes what the mappings were compiled for ------------- */
@@ -239,6 +241,9 @@ int gateway_init(struct gateway *gateway, struct loop *loop, const struct conf *
     if (gateway->bundle == NULL || bind_datasets(gateway, err) < 0)
         return -1;
     open_control(gateway);
+    quarantine_keys_derive(gateway->person_key, &gateway->quarantine_keys);
+    gateway->behind = behind_new(loop, gateway->control);
+    gateway->quarantine = quarantine_new(loop, gateway->behind, &gateway->quarantine_keys);
     for (size_t i = 0; i < gateway->source_count; i++)
         open_source(gateway, &gateway->sources[i], &conf->sources[i]);
     return 0;
@@ -253,12 +258,15 @@ void gateway_fini(struct gateway *gateway)
     }
     authz_free(&gateway->authz);
     audit_client_free(&gateway->audit);
+    quarantine_free(&gateway->quarantine);
+    behind_free(&gateway->behind);
     db_source_free(&gateway->control);
     free(gateway->sources);
     free(gateway->datasets);
     strmap_fini(&gateway->dataset_index);
     schema_bundle_free(&gateway->bundle);
     explicit_bzero(gateway->person_key, sizeof gateway->person_key);
+    quarantine_keys_wipe(&gateway->quarantine_keys);
     explicit_bzero(gateway->token_key, sizeof gateway->token_key);
 }
 

@@ -17,13 +17,16 @@
 #include "net/loop.h"
 #include "pg/db.h"
 #include "schema/bundle.h"
+#include "services/quarantine_seal.h"
 
 enum {
     GATEWAY_KEY_BYTES = 32,
     GATEWAY_PROBE_MS = 2000, /* between two looks at the owners' tables; a look is a few LIMIT 0 */
 };
 
+struct behind;
 struct gateway;
+struct quarantine;
 
 /* One department database. */
 struct gateway_source {
@@ -56,6 +59,9 @@ struct gateway {
     struct authz *authz;
     struct audit_client *audit; /* NULL only when audit.enabled is false (bench) */
     struct db_source *control;
+    struct behind *behind;
+    struct quarantine *quarantine;
+    struct quarantine_keys quarantine_keys;
     struct gateway_source *sources;
     size_t source_count;
     struct gateway_dataset *datasets;

@@ -14,11 +14,19 @@ extern const struct rpc_method agreement_list_method;
 extern const struct rpc_method agreement_get_method;
 extern const struct rpc_method audit_search_method;
 extern const struct rpc_method audit_checkpoint_method;
+extern const struct rpc_method quality_assess_method;
+extern const struct rpc_method quality_report_method;
+extern const struct rpc_method quality_compare_method;
+extern const struct rpc_method quality_list_method;
+extern const struct rpc_method quality_view_method;
+extern const struct rpc_method quality_replay_method;
 
 const struct rpc_method *const services_methods[] = {
     &health_check_method,          &health_watch_method,     &reflection_method,
     &catalog_list_method,          &catalog_get_method,      &exchange_lookup_method,
     &exchange_batch_lookup_method, &exchange_query_method,   &agreement_grant_method,
     &agreement_revoke_method,      &agreement_list_method,   &agreement_get_method,
-    &audit_search_method,          &audit_checkpoint_method, NULL,
+    &audit_search_method,          &audit_checkpoint_method, &quality_assess_method,
+    &quality_report_method,        &quality_list_method,     &quality_view_method,
+    &quality_compare_method,       &quality_replay_method,   NULL,
 };
