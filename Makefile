@@ -217,4 +217,4 @@ install: all
 clean:
 	rm -rf $(O)
 
--include $(ALL_OBJECTS:.o=.d) $(O)/obj/daemon/main.d $(O)/obj/cli/main.d $(UNIT_BIN:=.d)
+-include $(ALL_OBJECTS:.o=.d) $(O)/obj/daemon/main.d $(O)/obj/cli/main.d $(UNIT_BIN:=.d) $(LOOPBACK_SUPPORT:.o=.d) $(TEST_SUPPORT:.o=.d)

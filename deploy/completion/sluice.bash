@@ -50,14 +50,20 @@ _sluice() {
     --against) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --record) return ;;
     --role) return ;;
+    --rows-per-second) return ;;
+    --runs) return ;;
+    --code) return ;;
+    --field) return ;;
+    --state) COMPREPLY=($(compgen -W "open vanished changed mended" -- "$current")); return ;;
   esac
   if [[ -z $first && $current != -* ]]; then
-    COMPREPLY=($(compgen -W "catalog lookup query agreement audit schema config doctor control department officer version completion" -- "$current")); return
+    COMPREPLY=($(compgen -W "catalog lookup query agreement audit quality schema config doctor control department officer version completion" -- "$current")); return
   fi
   case $first in
     catalog) subcommands="list show" ;;
     agreement) subcommands="grant list show revoke" ;;
     audit) subcommands="tail checkpoint" ;;
+    quality) subcommands="assess report compare quarantine view replay" ;;
     schema) subcommands="check infer preview diff grants docs lossiness" ;;
     config) subcommands="check" ;;
     control) subcommands="init migrate" ;;
@@ -79,6 +85,12 @@ _sluice() {
     "agreement revoke") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit tail") options=" --lines --follow --dataset --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit checkpoint") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "quality assess") options=" --rows-per-second --strict --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "quality report") options=" --runs --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "quality compare") options=" --purpose --agreement --fields --limit --rows-per-second --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "quality quarantine") options=" --code --field --state --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "quality view") options=" --reason --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "quality replay") options=" --code --field --state --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "schema check") options=" --against --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "schema infer") options=" --table --department --dataset --type --source --out --sample --show-samples --database --descriptors --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "schema preview") options=" --database --limit --sample --record --unmasked --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -30,21 +30,6 @@ struct query {
 
 /* --- the request -------------------------------------------------------------------------------
  */
-/* proto3 JSON writes a FieldMask as one string of lowerCamelCase paths. */
-static char *field_mask(const json_t *names)
-{
-    char *mask = mem_strdup("");
-
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        char *camel = text_lower_camel(json_string_value(json_array_get(names, i)));
-        char *longer = mem_format("%s%s%s", mask, i == 0 ? "" : ",", camel);
-        free(camel);
-        free(mask);
-        mask = longer;
-    }
-    return mask;
-}
-
 /* The members that both calls have. NULL after a usage complaint; `fields_r` is NULL without
  * --fields. */
 static json_t *exchange_request(struct cli *cli, json_t **fields_r)
@@ -64,7 +49,7 @@ static json_t *exchange_request(struct cli *cli, json_t **fields_r)
     remote_add_text(request, "agreement", cli_option_text(cli, OPT_AGREEMENT, NULL));
     remote_add_request_id(request);
     if (*fields_r != NULL) {
-        char *mask = field_mask(*fields_r);
+        char *mask = text_field_mask(*fields_r);
         remote_add_text(request, "fields", mask);
         free(mask);
     }

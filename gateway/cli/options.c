@@ -55,6 +55,11 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_UNMASKED] = { "unmasked", 0, NULL, NULL, MSG_OPT_UNMASKED },
     [OPT_ROLE] = { "role", 0, "ROLE", NULL, MSG_OPT_ROLE },
     [OPT_FAIL_ON_BREAKING] = { "fail-on-breaking", 0, NULL, NULL, MSG_OPT_FAIL_ON_BREAKING },
+    [OPT_ROWS_PER_SECOND] = { "rows-per-second", 0, "N", NULL, MSG_OPT_ROWS_PER_SECOND },
+    [OPT_RUNS] = { "runs", 0, "N", NULL, MSG_OPT_RUNS },
+    [OPT_CODE] = { "code", 0, "CODE", NULL, MSG_OPT_CODE },
+    [OPT_FIELD] = { "field", 0, "NAME", NULL, MSG_OPT_FIELD },
+    [OPT_STATE] = { "state", 0, "STATE", "open vanished changed mended", MSG_OPT_STATE },
 };
 
 const struct cli_option_info *option_info(enum cli_option option)

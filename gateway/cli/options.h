@@ -67,6 +67,11 @@ enum cli_option {
     OPT_UNMASKED,
     OPT_ROLE,
     OPT_FAIL_ON_BREAKING,
+    OPT_ROWS_PER_SECOND,
+    OPT_RUNS,
+    OPT_CODE,
+    OPT_FIELD,
+    OPT_STATE,
     OPT_COUNT
 };
 

@@ -245,6 +245,20 @@ char *text_lower_camel(const char *snake)
     return camel;
 }
 
+char *text_field_mask(const json_t *names)
+{
+    char *mask = mem_strdup("");
+
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        char *camel = text_lower_camel(json_string_value(json_array_get(names, i)));
+        char *longer = mem_format("%s%s%s", mask, i == 0 ? "" : ",", camel);
+        free(camel);
+        free(mask);
+        mask = longer;
+    }
+    return mask;
+}
+
 json_t *text_split(const char *list)
 {
     json_t *parts = json_array();

@@ -37,6 +37,10 @@ bool text_is_number(const char *text);
 /* "county_code" -> "countyCode", as proto3 JSON writes field paths. The caller frees. */
 char *text_lower_camel(const char *snake);
 
+/* The paths of a FieldMask, which proto3 JSON writes as one string: ["a_b", "c"] -> "aB,c". The
+ * caller frees. */
+char *text_field_mask(const json_t *names);
+
 /* Splits "a, b,c" into a JSON array of its trimmed parts; NULL when a part is empty. */
 json_t *text_split(const char *list);
 
