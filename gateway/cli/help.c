@@ -7,11 +7,12 @@
 
 enum { NAME_COLUMNS = 34 };
 
+/* At least two blanks, so that a wide name and its text stay apart for people and for programs. */
 static void pad(FILE *out, size_t used, size_t width)
 {
-    do
+    fputs("  ", out);
+    for (used += 2; used < width; used++)
         fputc(' ', out);
-    while (++used < width);
 }
 
 static void print_option(FILE *out, enum cli_option option)
