@@ -252,7 +252,7 @@ char *schema_place_mask(const char *text)
             (void)buf_append_byte(&out, '*');
         at += step;
     }
-    copy = mem_strndup((const char *)out.data, out.len);
+    copy = mem_strdup(buf_cstr(&out));
     buf_fini(&out);
     return copy;
 }

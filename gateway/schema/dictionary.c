@@ -120,7 +120,8 @@ static void add_codes(struct dictionary *dictionary, const char *path, const str
     dictionary->codes = grow(dictionary->codes, dictionary->codes_count, sizeof *dictionary->codes);
     dictionary->codes[dictionary->codes_count++] = (struct dictionary_codes){
         .name = arena_strndup(&dictionary->arena, base, strlen(base) - 4),
-        .text = arena_strndup(&dictionary->arena, (const char *)content->data, content->len),
+        .text = arena_strndup(&dictionary->arena,
+                              content->len > 0 ? (const char *)content->data : "", content->len),
     };
 }
 

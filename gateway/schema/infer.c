@@ -203,7 +203,7 @@ const char *infer_run(const char *chain_text, const char *text, struct arena *ar
     buf_init(&value, NORMALISER_VALUE_BYTES_MAX);
     (void)buf_append_str(&value, text);
     if (run_steps(chain.steps, chain.count, &value) == NULL)
-        result = arena_strndup(arena, (const char *)value.data, value.len);
+        result = arena_strdup(arena, buf_cstr(&value));
     buf_fini(&value);
     close_chain(&chain);
     return result;
