@@ -431,8 +431,11 @@ static bool guess_date(const struct sample *sample, struct infer_guess *guess)
     accept(sample, guess, SEMANTIC(DATE), &trial, "as a date (cn_date)");
     shape_evidence(sample, guess);
     if (trial.passed < sample->count)
-        guess->decide = "some dates cannot be read without knowing what they mean; rows with them "
-                        "are quarantined until the chain or the source says so";
+        guess->decide = arena_format(
+            sample->arena,
+            "%zu of %zu values are no date that can be read for certain; their rows are "
+            "quarantined until the source or the chain says more",
+            sample->count - trial.passed, sample->count);
     return true;
 }
 

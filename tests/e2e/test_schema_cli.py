@@ -130,6 +130,38 @@ def test_infer_drafts_every_type_that_a_mapping_reads(database, tmp_path):
     assert json.loads(seen.stdout)["delivered"] == 30
 
 
+def fields_of(mapping):
+    """{field: (column, first word of its chain)} of a drafted mapping."""
+    found = {}
+    for name, body in re.findall(r"^  (\w+):\n((?:    .*\n)+)", mapping, re.M):
+        column = re.search(r"^    from: (.+)$", body, re.M).group(1)
+        chain = re.search(r"^    normalise: \[\{?(\w+)", body, re.M)
+        found[name] = (column, chain.group(1) if chain else None)
+    return found
+
+
+def test_infer_finds_what_a_person_wrote_for_the_demo(databases):
+    """The messy residents of the demo: each field from the column of the mapping written by hand."""
+    done = sluice("schema", "infer", "--database", databases.conninfo["civil_affairs"], "--table", "resident",
+                  "--department", "civil-affairs", "--dataset", "residents", "--type", "gov.person.v1.Resident",
+                  "--descriptors", CANONICAL)
+    assert done.returncode == OK, done.stderr
+    assert fields_of(done.stdout) == {
+        "id_number": ("sfzh", "cn_id"), "name": ("xm", None), "sex": ("xb", "cn_sex"),
+        "ethnic_group": ("mz", "cn_ethnic"), "birth_date": ("csrq", "cn_date"), "address": ("hjdz", None),
+        "division_code": ("xzqh", "cn_division"), "mobile": ("lxdh", "cn_mobile"),
+        "marital_status": ("hyzk", "cn_marital"), "updated_at": ("gxsj", None)}
+
+
+def test_infer_samples_a_large_table_all_over(databases):
+    databases.rows("statistics_owner", "ANALYZE street")
+    done = sluice("schema", "infer", "--database", databases.conninfo["statistics"], "--table", "street",
+                  "--department", "statistics", "--dataset", "streets", "--type", "gov.division.v1.Division",
+                  "--descriptors", CANONICAL, "--sample", "100")
+    assert done.returncode == OK and "100 rows looked at" in done.stderr
+    assert fields_of(done.stdout)["code"] == ("code", "cn_division")
+
+
 def test_infer_never_leaks_a_sample_value(database, tmp_path):
     database.execute(PEOPLE)
     words = ("schema", "infer", "--database", database.conninfo, "--table", "people", "--department", "d",
