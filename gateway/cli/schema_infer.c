@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "cli/schema_place.h"
 #include "cli/text.h"
 #include "schema/infer.h"
@@ -28,6 +29,19 @@ struct inference {
     struct infer_table table;
     struct infer_column *columns;
 };
+
+/* A database without an encoding may hold anything: what is no UTF-8 is shown escaped. */
+static const char *keep(struct inference *in, const char *text)
+{
+    const char *copy;
+
+    if (utf8_valid(text, strlen(text)))
+        return arena_strdup(&in->arena, text);
+    char *safe = text_safe(text);
+    copy = arena_strdup(&in->arena, safe);
+    free(safe);
+    return copy;
+}
 
 /* --- the table ----------------------------------------------------------------------------------
  */
@@ -109,9 +123,9 @@ static int find_table(struct inference *in)
     in->oid = arena_strdup(&in->arena, PQgetvalue(found, 0, 0));
     in->relkind = PQgetvalue(found, 0, 1)[0];
     in->row_estimate = strtod(PQgetvalue(found, 0, 2), NULL);
-    in->table.schema = arena_strdup(&in->arena, PQgetvalue(found, 0, 3));
-    in->table.table = arena_strdup(&in->arena, PQgetvalue(found, 0, 4));
-    in->table.comment = arena_strdup(&in->arena, PQgetvalue(found, 0, 5));
+    in->table.schema = keep(in, PQgetvalue(found, 0, 3));
+    in->table.table = keep(in, PQgetvalue(found, 0, 4));
+    in->table.comment = keep(in, PQgetvalue(found, 0, 5));
     PQclear(found);
     return EXIT_OK;
 }
@@ -171,10 +185,10 @@ static int read_columns(struct inference *in)
     in->table.column_count = (size_t)count;
     for (int i = 0; i < count; i++)
         in->columns[i] = (struct infer_column){
-            .name = arena_strdup(&in->arena, PQgetvalue(found, i, 0)),
+            .name = keep(in, PQgetvalue(found, i, 0)),
             .oid = (uint32_t)strtoul(PQgetvalue(found, i, 1), NULL, 10),
-            .type_name = arena_strdup(&in->arena, PQgetvalue(found, i, 2)),
-            .comment = arena_strdup(&in->arena, PQgetvalue(found, i, 3)),
+            .type_name = keep(in, PQgetvalue(found, i, 2)),
+            .comment = keep(in, PQgetvalue(found, i, 3)),
             .bytewise = PQgetvalue(found, i, 4)[0] == 't',
             .unique_index = PQgetvalue(found, i, 6)[0] == 't',
         };
@@ -256,7 +270,7 @@ static int read_sample(struct inference *in, long rows)
         const char **values = arena_array(&in->arena, (size_t)count + 1, sizeof *values);
         for (int r = 0; r < count; r++)
             if (!PQgetisnull(found, r, (int)c))
-                values[r] = arena_strdup(&in->arena, PQgetvalue(found, r, (int)c));
+                values[r] = keep(in, PQgetvalue(found, r, (int)c));
         in->columns[c].values = values;
         in->columns[c].value_count = (size_t)count;
         if (cli_option_set(in->cli, OPT_SHOW_SAMPLES))

@@ -211,6 +211,8 @@ int schema_place_refused(PGconn *conn, const PGresult *result)
     }
     if (state != NULL && strcmp(state, "57014") == 0) /* query_canceled: our own time limit */
         NOTE(MSG_SCHEMA_SLOW);
+    if (state != NULL && strcmp(state, "22021") == 0) /* character_not_in_repertoire */
+        NOTE(MSG_SCHEMA_ENCODING);
     return PQstatus(conn) == CONNECTION_OK ? EXIT_FAILED : EXIT_UNAVAILABLE;
 }
 

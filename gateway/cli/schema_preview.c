@@ -136,6 +136,18 @@ static bool may_show(const struct preview *preview, const struct schema_field *f
                               field->sensitivity == SLUICE__OPTIONS__SENSITIVITY__GENERAL_2));
 }
 
+static json_t *printable(const char *text)
+{
+    json_t *value = json_string(text);
+
+    if (value != NULL)
+        return value;
+    char *safe = text_safe(text); /* no UTF-8 */
+    value = json_string(safe);
+    free(safe);
+    return value;
+}
+
 /* JSON null for NULL. */
 static json_t *shown(const struct preview *preview, const struct schema_field *field,
                      const char *text)
@@ -143,7 +155,7 @@ static json_t *shown(const struct preview *preview, const struct schema_field *f
     if (text == NULL)
         return json_null();
     if (may_show(preview, field))
-        return json_string(text);
+        return printable(text);
     char *masked = schema_place_mask(text);
     json_t *value = json_string(masked);
     free(masked);
@@ -165,7 +177,7 @@ static struct reason *reason_of(struct preview *preview, const struct schema_sam
     struct reason *reason = &preview->reasons[preview->reason_count++];
     *reason = (struct reason){ .field = field, .rule = rejected->rule, .code = rejected->code };
     if (rejected->native != NULL)
-        reason->example = may_show(preview, rejected->field) ? mem_strdup(rejected->native)
+        reason->example = may_show(preview, rejected->field) ? text_safe(rejected->native)
                                                              : schema_place_mask(rejected->native);
     return reason;
 }

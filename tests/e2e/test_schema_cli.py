@@ -185,6 +185,27 @@ def test_infer_writes_nothing(database):
     assert database.execute("SELECT count(*) FROM log") == [(0,)]
 
 
+def test_bytes_that_are_no_text_do_no_harm(database, folder):
+    """A database without an encoding holds whatever somebody wrote; the server refuses to call it UTF-8."""
+    name = f"{database.name}_ascii"
+    conninfo = database.conninfo.replace(f"dbname={database.name}", f"dbname={name}")
+    psql = ["/usr/lib/postgresql/15/bin/psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d"]
+    harness.run(*psql, database.conninfo, "-c",
+                f"CREATE DATABASE {name} TEMPLATE template0 ENCODING SQL_ASCII LOCALE 'C'")
+    try:
+        harness.run(*psql, conninfo, "-c", "CREATE TABLE people (sfzh text PRIMARY KEY, xm text, csrq text)", "-c",
+                    "INSERT INTO people VALUES ('11010519491231002X', E'\\xff\\xfe\\xe4', '1949-12-31')", "-c",
+                    "COMMENT ON TABLE people IS E'bad \\xff'")
+        done = sluice("schema", "infer", "--database", conninfo, "--table", "people", "--department", "d", "--dataset",
+                      "people", "--type", "gov.person.v1.Resident", "--descriptors", CANONICAL, "--show-samples")
+        assert done.returncode == FAILED and "22021" in done.stderr and "gb18030" in done.stderr
+        folder.write("departments/d/people.yaml", RESIDENT)
+        seen = sluice("schema", "preview", "d/people", folder.path, "--database", conninfo)
+        assert seen.returncode == FAILED and "22021" in seen.stderr and "\ufffd" not in seen.stderr
+    finally:
+        harness.run(*psql, database.conninfo, "-c", f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def test_infer_says_what_is_wrong(database, tmp_path):
     words = ("schema", "infer", "--database", database.conninfo, "--department", "d", "--dataset", "x")
     database.execute("CREATE TABLE resident (a text)")
