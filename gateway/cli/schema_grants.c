@@ -311,7 +311,7 @@ static int collect_all(struct grants *grants, const struct schema_bundle *bundle
 int schema_grants(struct cli *cli)
 {
     struct grants grants = { .cli = cli, .role = cli->options[OPT_ROLE], .rows = json_array() };
-    const char *folder = NULL;
+    size_t folder = CLI_ARGS_MAX; /* none: the folder of the installation */
     int status = EXIT_FAILED;
 
     if (!cli_option_required(cli, OPT_ROLE)) {
@@ -320,8 +320,8 @@ int schema_grants(struct cli *cli)
     }
     for (size_t i = 0; i < cli->operand_count; i++)
         if (!is_dataset(cli->operands[i]))
-            folder = cli->operands[i];
-    char *dir = folder != NULL ? mem_strdup(folder) : schema_place_dir(cli, CLI_ARGS_MAX);
+            folder = i;
+    char *dir = schema_place_dir(cli, folder);
     struct schema_bundle *bundle = schema_place_bundle(cli, dir);
     struct dictionary *dictionary = bundle != NULL ? schema_place_dictionary(dir) : NULL;
     if (dictionary != NULL)

@@ -14,7 +14,7 @@
 #include "conf/yaml.h"
 
 /* A sample of a large view may take a while; an author waits, a department's database need not. */
-#define SCHEMA_STATEMENT_TIMEOUT "30s"
+#define SET_STATEMENT_TIMEOUT "SET statement_timeout = '30s'"
 
 enum { FILE_BYTES_MAX = 64 * 1024 * 1024, NAMES_MAX = 4096 };
 
@@ -157,7 +157,7 @@ PGconn *schema_place_connect(const struct cli *cli, int *status_r)
     /* Whatever a view or a domain does inside: nothing is written, nothing is waited for long. */
     static const char *const opening[] = {
         "SET default_transaction_read_only = on",
-        "SET statement_timeout = '" SCHEMA_STATEMENT_TIMEOUT "'",
+        SET_STATEMENT_TIMEOUT,
         "SET lock_timeout = '5s'",
         "SET search_path = pg_catalog",
         "SET timezone = 'UTC'", /* native texts read the same for everybody */

@@ -1,7 +1,7 @@
 /* What the schema commands share: which folder, which descriptor set, which database.
  * Ownership: paths are the caller's to free, bundles to schema_bundle_free, connections to PQfinish.
  * Never calls back.
- * Limits: a database is read with SCHEMA_STATEMENT_TIMEOUT, read-only, in one snapshot.
+ * Limits: a statement in a database takes at most 30 s, read-only, in one snapshot.
  * Does not change anything anywhere. */
 #ifndef SLUICE_CLI_SCHEMA_PLACE_H
 #define SLUICE_CLI_SCHEMA_PLACE_H
