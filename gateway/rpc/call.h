@@ -55,6 +55,8 @@ struct rpc_method {
     bool anonymous; /* identity not needed (health) */
     const ProtobufCMessageDescriptor *input;
     size_t state_size;
+    size_t
+        request_bytes_max; /* 0: as the server's; a method may take larger messages than others */
     const struct step *steps;
     /* CLIENT_STREAM and BIDI: each message as it comes, before or while steps run. STEP_FAIL ends.
      */

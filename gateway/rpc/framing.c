@@ -5,8 +5,6 @@
 #include "schema/json.h"
 #include "schema/prescan.h"
 
-enum { ENVELOPE_BYTES = 5 };
-
 int call_no_memory(struct err *err)
 {
     return err_set(err, ERR_RESOURCE_EXHAUSTED, "WORKER_MEMORY",
@@ -16,8 +14,15 @@ int call_no_memory(struct err *err)
 static int too_large(const struct call *call, struct err *err)
 {
     return err_set(err, ERR_RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE",
-                   "a request message may have at most %zu bytes",
-                   call->server->options.request_bytes_max);
+                   "a request message may have at most %zu bytes", rpc_request_bytes_max(call));
+}
+
+size_t rpc_request_bytes_max(const struct call *call)
+{
+    const struct rpc_method *method = call->method;
+    return method != NULL && method->request_bytes_max > 0
+               ? method->request_bytes_max
+               : call->server->options.request_bytes_max;
 }
 
 int rpc_no_room(const struct call *call, const struct buf *buf, struct err *err)
@@ -43,7 +48,7 @@ static int to_protobuf(struct call *call, const uint8_t *data, size_t len, struc
 /* Connect unary: the body is the message. */
 static int next_plain(struct call *call, bool end, struct buf *out, struct err *err)
 {
-    if (call->body.len > call->server->options.request_bytes_max)
+    if (call->body.len > rpc_request_bytes_max(call))
         return too_large(call, err);
     if (!end)
         return 0;
@@ -57,7 +62,7 @@ static int next_plain(struct call *call, bool end, struct buf *out, struct err *
 static int next_enveloped(struct call *call, bool end, struct buf *out, struct err *err)
 {
     const uint8_t *p = call->body.data;
-    if (call->body.len < ENVELOPE_BYTES) {
+    if (call->body.len < RPC_ENVELOPE_BYTES) {
         if (end && call->body.len > 0)
             return err_set(err, ERR_INVALID_ARGUMENT, "MESSAGE_TRUNCATED",
                            "the request ends inside a message header");
@@ -70,17 +75,17 @@ static int next_enveloped(struct call *call, bool end, struct buf *out, struct e
     if (p[0] != 0)
         return err_set(err, ERR_INVALID_ARGUMENT, "MESSAGE_FLAGS",
                        "unknown flags in a message header");
-    if (len > call->server->options.request_bytes_max)
+    if (len > rpc_request_bytes_max(call))
         return too_large(call, err);
-    if (call->body.len - ENVELOPE_BYTES < len) {
+    if (call->body.len - RPC_ENVELOPE_BYTES < len) {
         if (end)
             return err_set(err, ERR_INVALID_ARGUMENT, "MESSAGE_TRUNCATED",
                            "the request ends inside a message");
         return 0;
     }
-    if (to_protobuf(call, p + ENVELOPE_BYTES, len, out, err) < 0)
+    if (to_protobuf(call, p + RPC_ENVELOPE_BYTES, len, out, err) < 0)
         return -1;
-    buf_consume(&call->body, ENVELOPE_BYTES + len);
+    buf_consume(&call->body, RPC_ENVELOPE_BYTES + len);
     return 1;
 }
 

@@ -12,6 +12,8 @@
 #include "rpc/server.h"
 #include "schema/descriptor.h"
 
+enum { RPC_ENVELOPE_BYTES = 5 }; /* before a message of gRPC and of Connect streams */
+
 struct rpc_route {
     const struct rpc_method *method;
     const struct schema_method *types;
@@ -38,6 +40,7 @@ void rpc_request_trace(struct call *call);
 const struct rpc_route *rpc_route_of(const struct call *call);
 
 /* framing.c: bytes to messages. */
+size_t rpc_request_bytes_max(const struct call *call); /* the method's own limit, or the server's */
 /* Takes the next whole message off call->body as protobuf bytes in `out`. 1 = a message, 0 = more
  * bytes needed, -1 = err. `end`: the peer sends no more. */
 int rpc_next_message(struct call *call, bool end, struct buf *out, struct err *err);

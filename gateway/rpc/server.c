@@ -114,6 +114,7 @@ static void on_request(void *arg, struct h2_stream *stream)
         call_fail(call);
         return;
     }
+    call->body.max = rpc_request_bytes_max(call) + RPC_ENVELOPE_BYTES + H2_WINDOW_STREAM_BYTES;
     /* Client streams begin to run at once, their messages come while they do. */
     if (call->method->kind == RPC_CLIENT_STREAM || call->method->kind == RPC_BIDI_STREAM)
         call_start(call);
@@ -123,7 +124,7 @@ static void on_request(void *arg, struct h2_stream *stream)
 static void take_single(struct call *call)
 {
     struct buf message;
-    buf_init_large(&message, call->server->options.request_bytes_max);
+    buf_init_large(&message, rpc_request_bytes_max(call));
     int result = rpc_next_message(call, call->half_closed, &message, &call->err);
     if (result > 0 && call->half_closed && call->body.len > 0)
         result = err_set(&call->err, ERR_INVALID_ARGUMENT, "MESSAGE_TRAILING",
@@ -145,7 +146,7 @@ static void take_single(struct call *call)
 static void take_many(struct call *call)
 {
     struct buf message;
-    buf_init_large(&message, call->server->options.request_bytes_max);
+    buf_init_large(&message, rpc_request_bytes_max(call));
     while (call->phase == CALL_RUNNING) {
         int result = rpc_next_message(call, call->half_closed, &message, &call->err);
         if (result == 0)
@@ -169,10 +170,9 @@ static void take_messages(struct call *call)
     else if (call->phase == CALL_RECEIVING && call->half_closed)
         take_single(call);
     else if (call->phase == CALL_RECEIVING &&
-             call->body.len > call->server->options.request_bytes_max + 5) {
+             call->body.len > rpc_request_bytes_max(call) + RPC_ENVELOPE_BYTES) {
         (void)err_set(&call->err, ERR_RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE",
-                      "a request message may have at most %zu bytes",
-                      call->server->options.request_bytes_max);
+                      "a request message may have at most %zu bytes", rpc_request_bytes_max(call));
         call_fail(call);
     }
 }
