@@ -64,7 +64,7 @@ _sluice() {
     agreement) subcommands="grant list show revoke" ;;
     audit) subcommands="tail checkpoint" ;;
     quality) subcommands="assess report compare quarantine view replay" ;;
-    schema) subcommands="check infer preview diff grants docs lossiness" ;;
+    schema) subcommands="check infer preview diff grants docs lossiness publish approve status" ;;
     config) subcommands="check" ;;
     control) subcommands="init migrate" ;;
     department) subcommands="add list" ;;
@@ -98,6 +98,9 @@ _sluice() {
     "schema grants") options=" --role --database --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "schema docs") options=" --out --descriptors --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "schema lossiness") options=" --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema publish") options=" --descriptors --dry-run --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema approve") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema status") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "config check") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "doctor "*) options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "control init") options=" --database --migrations --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -12,6 +12,8 @@
 enum { POLL_DEADLINE_MS = AUTHZ_LEASE_MS };
 
 static const char epoch_sql[] = "SELECT n FROM control.agreement_epoch";
+static const char epoch_and_schema_sql[] =
+    "SELECT n, (SELECT digest FROM control.schema_current) FROM control.agreement_epoch";
 static const char departments_sql[] = "SELECT name, disabled_at IS NOT NULL FROM control.department"
                                       " WHERE epoch > $1::bigint";
 static const char officers_sql[] = "SELECT department || '/' || name, disabled_at IS NOT NULL"
@@ -143,6 +145,19 @@ static void on_departments(void *arg, const struct db_rows *rows, const struct e
     run(authz, officers_sql, true, on_officers);
 }
 
+/* Told once a change: what follows from it is the watcher's business. */
+static void look_at_schema(struct authz *authz, struct db_value digest)
+{
+    bool some = digest.data != NULL && digest.len == sizeof authz->schema;
+    if (some == authz->schema_some &&
+        (!some || memcmp(authz->schema, digest.data, sizeof authz->schema) == 0))
+        return;
+    authz->schema_some = some;
+    if (some)
+        memcpy(authz->schema, digest.data, sizeof authz->schema);
+    authz->schema_seen(authz->schema_arg, some ? authz->schema : NULL);
+}
+
 static void on_epoch(void *arg, const struct db_rows *rows, const struct err *err)
 {
     struct authz *authz = arg;
@@ -158,6 +173,8 @@ static void on_epoch(void *arg, const struct db_rows *rows, const struct err *er
         poll_failed(authz, err);
         return;
     }
+    if (authz->schema_seen != NULL)
+        look_at_schema(authz, db_value(rows, 0, 1));
     authz->epoch_next = db_int8(db_value(rows, 0, 0));
     if (authz->epoch_next == authz->epoch)
         lease_renewed(authz);
@@ -169,7 +186,15 @@ static void poll_now(void *arg)
 {
     struct authz *authz = arg;
     authz->poll_sent_us = loop_now_us(authz->loop);
-    run(authz, epoch_sql, false, on_epoch);
+    run(authz, authz->schema_seen != NULL ? epoch_and_schema_sql : epoch_sql, false, on_epoch);
+}
+
+void authz_watch_schema(struct authz *authz, authz_schema_fn seen, void *arg)
+{
+    authz->schema_seen = seen;
+    authz->schema_arg = arg;
+    authz->schema_some = schema_bundle_count(authz->bundle) > 0;
+    memcpy(authz->schema, schema_bundle_digest(authz->bundle), sizeof authz->schema);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

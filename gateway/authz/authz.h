@@ -36,6 +36,11 @@ typedef void (*authz_changed_fn)(void *arg);
 struct authz *authz_new(struct loop *loop, struct db_source *control,
                         const struct schema_bundle *bundle, authz_changed_fn changed, void *arg);
 void authz_free(struct authz **authz);
+/* Also reads, with the epoch, which schema bundle of the control database is current, and tells when
+ * that changes: `digest` has SCHEMA_DIGEST_BYTES, NULL: there is none. The bundle of authz_new counts
+ * as seen. */
+typedef void (*authz_schema_fn)(void *arg, const uint8_t *digest);
+void authz_watch_schema(struct authz *authz, authz_schema_fn seen, void *arg);
 /* Agreements are loaded and the lease runs. */
 bool authz_ready(const struct authz *authz);
 int64_t authz_epoch(const struct authz *authz);

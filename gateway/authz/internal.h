@@ -68,6 +68,11 @@ struct authz {
     int64_t epoch_next; /* being loaded */
     bool lease_lost;
     bool anything_changed;
+    /* The current schema bundle, where somebody watches it. */
+    authz_schema_fn schema_seen;
+    void *schema_arg;
+    bool schema_some;
+    uint8_t schema[SCHEMA_DIGEST_BYTES];
     struct strmap grants;      /* id -> authz_grant */
     struct strmap datasets;    /* name -> authz_dataset */
     struct strmap departments; /* name -> itself, active ones */

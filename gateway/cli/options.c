@@ -60,6 +60,7 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_CODE] = { "code", 0, "CODE", NULL, MSG_OPT_CODE },
     [OPT_FIELD] = { "field", 0, "NAME", NULL, MSG_OPT_FIELD },
     [OPT_STATE] = { "state", 0, "STATE", "open vanished changed mended", MSG_OPT_STATE },
+    [OPT_DRY_RUN] = { "dry-run", 0, NULL, NULL, MSG_OPT_DRY_RUN },
 };
 
 const struct cli_option_info *option_info(enum cli_option option)

@@ -72,6 +72,7 @@ enum cli_option {
     OPT_CODE,
     OPT_FIELD,
     OPT_STATE,
+    OPT_DRY_RUN,
     OPT_COUNT
 };
 

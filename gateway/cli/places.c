@@ -39,3 +39,17 @@ char *places_migrations(void)
     free(schemas);
     return control;
 }
+
+char *places_descriptors(const char *given, const char *dir)
+{
+    char *file;
+
+    if (given != NULL)
+        return mem_strdup(given);
+    file = mem_format("%s/canonical.pb", dir);
+    if (access(file, R_OK) != 0 && access("build/schemas/canonical.pb", R_OK) == 0) {
+        free(file);
+        file = mem_strdup("build/schemas/canonical.pb");
+    }
+    return file;
+}

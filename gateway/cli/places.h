@@ -11,5 +11,7 @@
 char *places_schemas(void);
 /* Its folder "control". */
 char *places_migrations(void);
+/* The descriptor set: `given` (may be NULL), or as installed in `dir`, or as `make` leaves it. */
+char *places_descriptors(const char *given, const char *dir);
 
 #endif

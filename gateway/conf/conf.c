@@ -179,6 +179,25 @@ static int load_main(struct conf *conf, const struct yaml_node *root, struct err
     return 0;
 }
 
+bool conf_schemas_in_control(const struct conf *conf)
+{
+    return strcmp(conf->schemas_from, "control") == 0;
+}
+
+static int check_schemas(const struct conf *conf, const struct yaml_node *root, struct err *err)
+{
+    if (conf_schemas_in_control(conf))
+        return 0;
+    const struct yaml_node *section = yaml_get(root, "schemas");
+    const struct yaml_node *place = section != NULL ? section : root;
+    if (conf->schemas_directory == NULL || conf->schemas_descriptors == NULL)
+        return yaml_error(place, err, "CONFIG_INVALID",
+                          "%s is missing: it is needed unless schemas.from is control",
+                          conf->schemas_directory == NULL ? "schemas.directory"
+                                                          : "schemas.descriptors");
+    return 0;
+}
+
 static int load_source(struct conf_source *source, const struct yaml_node *item, struct err *err)
 {
     if (yaml_expect(item, YAML_MAPPING, "a source", err) < 0 ||
@@ -229,6 +248,8 @@ struct conf *conf_load(const char *path, struct err *err)
         result = check_section_keys(root, err);
     if (result == 0)
         result = load_main(conf, root, err);
+    if (result == 0)
+        result = check_schemas(conf, root, err);
     if (result == 0)
         result = load_sources(conf, root, err);
     yaml_free(&yaml);

@@ -49,8 +49,10 @@ struct conf {
     char *audit_checkpoint_file;
 
     char *token_key;
-    char *schemas_directory;
+    char *schemas_from;      /* files control */
+    char *schemas_directory; /* this and the next are set with "files" */
     char *schemas_descriptors;
+    bool schemas_single_officer;
 
     int64_t connection_age_max_ms;
     int64_t connections_max; /* of one worker */
@@ -72,6 +74,9 @@ struct conf {
 /* NULL with INVALID_ARGUMENT/CONFIG_INVALID and "file:line:column: sentence" in err->text. */
 struct conf *conf_load(const char *path, struct err *err);
 void conf_free(struct conf **conf);
+
+/* The schema bundle is the one that is current in the control database. */
+bool conf_schemas_in_control(const struct conf *conf);
 
 enum conf_type { CONF_STRING, CONF_FILE, CONF_ADDRESS, CONF_INT, CONF_BOOL, CONF_CHOICE };
 

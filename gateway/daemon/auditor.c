@@ -188,7 +188,7 @@ static void look_ready(void *arg)
         return;
     }
     loop_timer_start(&auditor->stats_timer, AUDITOR_STATS_INTERVAL_MS);
-    process_report(auditor->master, NULL);
+    process_report(auditor->master, NULL, NULL);
 }
 
 static int open_auditor(struct auditor *auditor, struct err *err)
@@ -230,7 +230,7 @@ int auditor_main(const struct process_options *options)
     auditor->master = ipc_new(auditor->loop, options->control_fd, &master_handlers, auditor);
     if (open_auditor(auditor, &err) < 0) {
         log_error(LOG_ERROR, NULL, "auditor_refused", &err);
-        process_report(auditor->master, err.text);
+        process_report(auditor->master, err.text, NULL);
         return EXIT_CONFIG;
     }
     loop_signal_start(&auditor->on_term, auditor->loop, SIGTERM, on_term, auditor);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
@@ -18,6 +19,7 @@
 #include "daemon/process.h"
 #include "net/ipc.h"
 #include "net/loop.h"
+#include "schema/bundle.h"
 
 enum {
     CHILD_KILL_MARGIN_MS = 2000,  /* after the drain limit */
@@ -48,6 +50,12 @@ struct generation {
     size_t child_count;
     bool announced; /* ready or failed was told */
     bool draining;
+    bool schema_known;
+    bool schema_refused;
+    uint8_t schema[SCHEMA_DIGEST_BYTES];
+    uint8_t refused[SCHEMA_DIGEST_BYTES];
+    bool schema_seen;
+    uint8_t seen[SCHEMA_DIGEST_BYTES];
     struct loop_timer kill_timer;
     struct loop_timer start_timer;
     struct loop_task gone;
@@ -88,6 +96,11 @@ static void exec_child(const struct child *child, int control_fd)
                 listen_socket(conf->listen_officers, child->slot, &err));
         if (child->slot == 0)
             pass_fd(argv, &argc, "ops-fd", listen_socket(conf->listen_ops, 0, &err));
+        if (generation->schema_known) {
+            char hex[2 * SCHEMA_DIGEST_BYTES + 1];
+            hex_encode(generation->schema, SCHEMA_DIGEST_BYTES, hex);
+            argv[argc++] = mem_format("--schema=%s", hex);
+        }
     }
     argv[argc] = NULL;
     sigset_t none;
@@ -165,6 +178,14 @@ static void on_start_limit(void *arg)
     fail(arg, "a process did not report within its start limit; see its log lines above");
 }
 
+static bool take_digest(const ProtobufCBinaryData *digest, uint8_t digest_r[SCHEMA_DIGEST_BYTES])
+{
+    if (digest->len != SCHEMA_DIGEST_BYTES)
+        return false;
+    memcpy(digest_r, digest->data, SCHEMA_DIGEST_BYTES);
+    return true;
+}
+
 /* Process 0 of the workers answers /metrics for all. */
 static void relay_stats(struct generation *generation, const struct child *from,
                         const Sluice__Internal__Stats *stats)
@@ -183,15 +204,24 @@ static void relay_stats(struct generation *generation, const struct child *from,
 static void on_message(void *arg, const Sluice__Internal__IpcMessage *message, int fd)
 {
     struct child *child = arg;
+    struct generation *generation = child->generation;
     if (fd >= 0)
         (void)close(fd); /* children send none */
     if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_READY) {
         child->state = CHILD_READY;
-        check_ready(child->generation);
+        if (!generation->schema_known)
+            generation->schema_known =
+                take_digest(&message->ready->schema_digest, generation->schema);
+        check_ready(generation);
     } else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_FAILED) {
-        fail(child->generation, message->failed->text);
+        generation->schema_refused =
+            take_digest(&message->failed->schema_digest, generation->refused);
+        fail(generation, message->failed->text);
+    } else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_SCHEMA_SEEN) {
+        generation->schema_seen = take_digest(&message->schema_seen->digest, generation->seen);
+        generation->handlers->schema_seen(generation->arg, generation);
     } else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_STATS) {
-        relay_stats(child->generation, child, message->stats);
+        relay_stats(generation, child, message->stats);
     }
 }
 
@@ -273,6 +303,9 @@ struct generation *generation_start(struct loop *loop, const struct generation_o
     generation->program = mem_strdup(options->program);
     generation->config_file = mem_strdup(options->config_file);
     generation->number = options->number;
+    generation->schema_known = options->schema != NULL;
+    if (options->schema != NULL)
+        memcpy(generation->schema, options->schema, sizeof generation->schema);
     generation->conf = conf;
     generation->child_count = 1 + (size_t)conf->workers;
     generation->children = mem_array(generation->child_count, sizeof *generation->children);
@@ -379,4 +412,24 @@ int64_t generation_drain_ms(const struct generation *generation)
 bool generation_draining(const struct generation *generation)
 {
     return generation->draining;
+}
+
+bool generation_announced(const struct generation *generation)
+{
+    return generation->announced;
+}
+
+const uint8_t *generation_schema(const struct generation *generation)
+{
+    return generation->schema_known ? generation->schema : NULL;
+}
+
+const uint8_t *generation_schema_seen(const struct generation *generation)
+{
+    return generation->schema_seen ? generation->seen : NULL;
+}
+
+const uint8_t *generation_refused_schema(const struct generation *generation)
+{
+    return generation->schema_refused ? generation->refused : NULL;
 }

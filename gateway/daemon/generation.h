@@ -25,12 +25,15 @@ struct generation_handlers {
     void (*ready)(void *arg, struct generation *generation);
     void (*failed)(void *arg, struct generation *generation, const char *text);
     void (*gone)(void *arg, struct generation *generation);
+    /* A worker saw another schema bundle current in the control database: generation_schema_seen. */
+    void (*schema_seen)(void *arg, struct generation *generation);
 };
 
 struct generation_options {
     const char *program; /* the binary on disk */
     const char *config_file;
     int number;
+    const uint8_t *schema; /* digest of the bundle to serve; NULL: the current one */
 };
 
 /* NULL with an error when configuration or sockets are unusable; nothing was started then. */
@@ -45,5 +48,13 @@ void generation_free(struct generation **generation);
 int generation_number(const struct generation *generation);
 int64_t generation_drain_ms(const struct generation *generation); /* configured */
 bool generation_draining(const struct generation *generation);
+bool generation_announced(const struct generation *generation); /* ready or failed was told */
+/* The digest of the bundle it serves or was told to serve; NULL while unknown. A child that is
+ * started again loads the same. */
+const uint8_t *generation_schema(const struct generation *generation);
+/* The bundle that its workers last saw current; NULL: none, or no news since it started. */
+const uint8_t *generation_schema_seen(const struct generation *generation);
+/* The bundle that `failed` was about; NULL when something else was wrong. */
+const uint8_t *generation_refused_schema(const struct generation *generation);
 
 #endif

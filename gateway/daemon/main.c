@@ -41,6 +41,7 @@ enum {
     OPT_SYSTEMS_FD,
     OPT_OFFICERS_FD,
     OPT_OPS_FD,
+    OPT_SCHEMA,
 };
 
 static const struct option long_options[] = {
@@ -57,6 +58,7 @@ static const struct option long_options[] = {
     { "systems-fd", required_argument, NULL, OPT_SYSTEMS_FD },
     { "officers-fd", required_argument, NULL, OPT_OFFICERS_FD },
     { "ops-fd", required_argument, NULL, OPT_OPS_FD },
+    { "schema", required_argument, NULL, OPT_SCHEMA },
     { NULL, 0, NULL, 0 },
 };
 
@@ -129,6 +131,9 @@ static int take_option(int option, struct process_options *options, bool *check)
         return -1;
     case OPT_OPS_FD:
         options->ops_fd = (int)strtol(optarg, NULL, 10);
+        return -1;
+    case OPT_SCHEMA:
+        options->schema = optarg;
         return -1;
     default:
         (void)fputs(usage, stderr);

@@ -10,15 +10,30 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/generation.h"
 #include "daemon/process.h"
 #include "net/loop.h"
+#include "schema/bundle.h"
 
 enum {
     GENERATIONS_MAX = 3,
     RELOAD_DRAIN_MS = 3600000, /* an old generation lives until its streams end, at most an hour */
+    /* A bundle that no generation can load is tried again rarely: the configuration it waits for may
+     * have come with a reload, which tries at once. */
+    FOLLOW_RETRY_MS = 60000,
+    FOLLOW_RETRY_MS_MAX = 3600000,
+    FOLLOW_WAIT_MS = 500, /* while another generation starts, or too many still run */
+};
+
+/* The bundle that is current in the control database, until the current generation serves it. */
+struct follow {
+    bool wanted;
+    uint8_t digest[SCHEMA_DIGEST_BYTES];
+    struct loop_timer timer;
+    int64_t retry_ms;
 };
 
 struct master {
@@ -31,6 +46,7 @@ struct master {
     struct generation *generations[GENERATIONS_MAX + 1];
     size_t generation_count;
     struct generation *current; /* the newest READY one */
+    struct follow follow;
     int next_number;
     bool stopping;
     int exit_status;
@@ -54,6 +70,20 @@ static void notify_systemd(const char *state)
     (void)close(fd);
 }
 
+static void on_schema_seen(void *arg, struct generation *generation);
+static void follow_refused(struct master *master, const struct generation *generation);
+
+static bool is_schema(const uint8_t *digest, const uint8_t *other)
+{
+    return digest != NULL && other != NULL && memcmp(digest, other, SCHEMA_DIGEST_BYTES) == 0;
+}
+
+static void follow_reached(struct master *master)
+{
+    master->follow.wanted = false;
+    loop_timer_cancel(&master->follow.timer);
+}
+
 static void on_ready(void *arg, struct generation *generation)
 {
     struct master *master = arg;
@@ -62,8 +92,11 @@ static void on_ready(void *arg, struct generation *generation)
     log_event(LOG_INFO, NULL, "generation_ready",
               LOG_INT("generation", generation_number(generation)));
     notify_systemd("READY=1");
+    if (is_schema(generation_schema(generation), master->follow.digest))
+        follow_reached(master);
     if (old != NULL)
         generation_drain(old, RELOAD_DRAIN_MS);
+    on_schema_seen(master, generation); /* what its workers saw before all of them were ready */
     if (master->stopping)
         generation_drain(generation, generation_drain_ms(generation));
 }
@@ -78,6 +111,7 @@ static void on_failed(void *arg, struct generation *generation, const char *text
     else
         notify_systemd("READY=1");
     generation_drain(generation, 0);
+    follow_refused(master, generation);
 }
 
 static void on_gone(void *arg, struct generation *generation)
@@ -100,21 +134,93 @@ static void on_gone(void *arg, struct generation *generation)
         loop_stop(master->loop);
 }
 
-static const struct generation_handlers handlers = { .ready = on_ready,
-                                                     .failed = on_failed,
-                                                     .gone = on_gone };
+static const struct generation_handlers handlers = {
+    .ready = on_ready, .failed = on_failed, .gone = on_gone, .schema_seen = on_schema_seen
+};
 
-static int start_generation(struct master *master, struct err *err)
+/* `schema` NULL: the bundle that is current. */
+static int start_generation(struct master *master, const uint8_t *schema, struct err *err)
 {
     struct generation_options options = { .program = master->options->program,
                                           .config_file = master->options->config_file,
-                                          .number = master->next_number++ };
+                                          .number = master->next_number++,
+                                          .schema = schema };
     struct generation *generation =
         generation_start(master->loop, &options, &handlers, master, err);
     if (generation == NULL)
         return -1;
     master->generations[master->generation_count++] = generation;
     return 0;
+}
+
+/* --- following the current schema bundle ----------------------------------------------------- */
+
+static bool starting(const struct master *master)
+{
+    for (size_t i = 0; i < master->generation_count; i++)
+        if (!generation_announced(master->generations[i]))
+            return true;
+    return false;
+}
+
+static void follow(void *arg)
+{
+    struct master *master = arg;
+    struct err err = ERR_INIT;
+    if (!master->follow.wanted || master->stopping)
+        return;
+    if (starting(master) || master->generation_count >= GENERATIONS_MAX) {
+        loop_timer_start(&master->follow.timer, FOLLOW_WAIT_MS);
+        return;
+    }
+    notify_systemd("RELOADING=1");
+    if (start_generation(master, master->follow.digest, &err) < 0) {
+        log_error(LOG_ERROR, NULL, "schema_refused", &err);
+        notify_systemd("READY=1");
+        loop_timer_start(&master->follow.timer, master->follow.retry_ms);
+    }
+}
+
+static void on_schema_seen(void *arg, struct generation *generation)
+{
+    struct master *master = arg;
+    const uint8_t *digest = generation_schema_seen(generation);
+    char hex[2 * SCHEMA_DIGEST_BYTES + 1] = "";
+    if (generation != master->current || digest == NULL)
+        return; /* without a current bundle there is nothing to go to */
+    if (is_schema(digest, generation_schema(generation))) {
+        follow_reached(master);
+        return;
+    }
+    if (master->follow.wanted && is_schema(digest, master->follow.digest))
+        return; /* several workers see it; one attempt is under way or waits for its turn */
+    hex_encode(digest, SCHEMA_DIGEST_BYTES, hex);
+    log_event(LOG_INFO, NULL, "schema_changed", LOG_STR("digest", hex));
+    master->follow.wanted = true;
+    memcpy(master->follow.digest, digest, SCHEMA_DIGEST_BYTES);
+    master->follow.retry_ms = FOLLOW_RETRY_MS;
+    loop_timer_start(&master->follow.timer, 0);
+}
+
+/* A generation failed. When its bundle was to blame, the bundle waits; when an operator's reload met
+ * that bundle, the rest of the reload (certificates, configuration) still happens, with the bundle
+ * that is served now. */
+static void follow_refused(struct master *master, const struct generation *generation)
+{
+    const uint8_t *refused = generation_refused_schema(generation);
+    const uint8_t *served = master->current != NULL ? generation_schema(master->current) : NULL;
+    struct err err = ERR_INIT;
+    bool pinned = generation_schema(generation) != NULL;
+    if (master->follow.wanted) {
+        loop_timer_start(&master->follow.timer, master->follow.retry_ms);
+        if (master->follow.retry_ms < FOLLOW_RETRY_MS_MAX)
+            master->follow.retry_ms *= 2;
+    }
+    if (refused == NULL || pinned || served == NULL || is_schema(refused, served) ||
+        master->stopping)
+        return;
+    if (start_generation(master, served, &err) < 0)
+        log_error(LOG_ERROR, NULL, "reload_refused", &err);
 }
 
 static void reload(void *arg)
@@ -130,7 +236,7 @@ static void reload(void *arg)
         return;
     }
     notify_systemd("RELOADING=1");
-    if (start_generation(master, &err) < 0) {
+    if (start_generation(master, NULL, &err) < 0) {
         log_error(LOG_ERROR, NULL, "reload_refused", &err);
         notify_systemd("READY=1");
     }
@@ -175,7 +281,8 @@ int master_main(const struct process_options *options)
     loop_signal_start(&master.on_int, master.loop, SIGINT, stop, &master);
     loop_signal_start(&master.on_hup, master.loop, SIGHUP, reload, &master);
     loop_signal_start(&master.on_child, master.loop, SIGCHLD, reap, &master);
-    if (start_generation(&master, &err) < 0) {
+    loop_timer_init(&master.follow.timer, master.loop, follow, &master);
+    if (start_generation(&master, NULL, &err) < 0) {
         log_error(LOG_ERROR, NULL, "start_refused", &err);
         master.exit_status = EXIT_CONFIG;
     } else {
@@ -186,6 +293,7 @@ int master_main(const struct process_options *options)
     loop_signal_fini(&master.on_int);
     loop_signal_fini(&master.on_hup);
     loop_signal_fini(&master.on_child);
+    loop_timer_fini(&master.follow.timer);
     loop_free(&master.loop);
     return master.exit_status;
 }

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "net/ipc.h"
+#include "schema/bundle.h"
 
 void process_configure_log(const struct conf *conf, const char *process)
 {
@@ -15,17 +16,21 @@ void process_configure_log(const struct conf *conf, const char *process)
     log_configure(level, strcmp(conf->log_format, "json") == 0 ? LOG_JSON : LOG_LOGFMT, process);
 }
 
-void process_report(struct ipc *master, const char *failure)
+void process_report(struct ipc *master, const char *failure, const uint8_t *schema)
 {
     Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
     Sluice__Internal__Ready ready = SLUICE__INTERNAL__READY__INIT;
     Sluice__Internal__Failed failed = SLUICE__INTERNAL__FAILED__INIT;
+    ProtobufCBinaryData digest = { .len = schema != NULL ? SCHEMA_DIGEST_BYTES : 0,
+                                   .data = (uint8_t *)(uintptr_t)schema };
     if (failure == NULL) {
         message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_READY;
         message.ready = &ready;
+        ready.schema_digest = digest;
     } else {
         message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_FAILED;
         failed.text = (char *)failure;
+        failed.schema_digest = digest;
         message.failed = &failed;
     }
     ipc_send(master, &message);

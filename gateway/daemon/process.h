@@ -26,6 +26,7 @@ struct process_options {
     int officers_fd;
     int ops_fd;
     const char *program; /* the binary on disk, for exec */
+    const char *schema;  /* hex digest of the generation's bundle; NULL: the current one */
 };
 
 /* Exit statuses; sysexits.h. */
@@ -36,8 +37,9 @@ int worker_main(const struct process_options *options);
 int auditor_main(const struct process_options *options);
 
 void process_configure_log(const struct conf *conf, const char *process);
-/* Tells the master READY (`failure` NULL) or FAILED with a sentence; written before it returns. */
-void process_report(struct ipc *master, const char *failure);
+/* Tells the master READY (`failure` NULL) or FAILED with a sentence; written before it returns.
+ * `schema` (SCHEMA_DIGEST_BYTES or NULL): the bundle that is served, or that cannot be loaded. */
+void process_report(struct ipc *master, const char *failure, const uint8_t *schema);
 /* Prometheus text of this process, for whoever answers /metrics. */
 void process_send_stats(struct ipc *master, const struct buf *text);
 

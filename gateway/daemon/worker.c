@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/metrics.h"
@@ -17,6 +18,7 @@
 #include "net/tls.h"
 #include "rpc/server.h"
 #include "services/gateway.h"
+#include "services/schema_store.h"
 #include "services/services.h"
 
 enum {
@@ -25,6 +27,9 @@ enum {
     STATS_INTERVAL_MS = 1000,
     DRAIN_POLL_MS = 20,
     STATS_BYTES_MAX = 256 * 1024,
+    SCHEMA_RETRY_MS = 250,  /* while the control database cannot say which bundle to serve */
+    SCHEMA_WAIT_MS = 15000, /* below the master's start limit, so that the reason is told */
+    SCHEMA_REPORT_MS = 30000,
 };
 
 struct worker {
@@ -41,7 +46,14 @@ struct worker {
     struct loop_timer ready_timer;
     struct loop_timer stats_timer;
     struct loop_timer drain_timer;
+    struct loop_timer schema_timer;
     struct loop_signal on_term;
+    struct schema_fetch *fetch;
+    struct schema_report *report;
+    bool schema_pinned;
+    uint8_t schema[SCHEMA_DIGEST_BYTES]; /* to load, or refused */
+    struct err failure;                  /* why this process ends before it was ready */
+    int64_t schema_deadline_us;
     int64_t ready_deadline_us;
     int64_t drain_deadline_us;
     bool reported;
@@ -84,9 +96,11 @@ static void drain(struct worker *worker, int64_t limit_ms)
     worker->drain_deadline_us = deadline_us;
     worker->gateway.draining = true;
     if (worker->systems == NULL) { /* not open yet: nobody is being served */
-        loop_stop(worker->loop);
+        if (worker->failure.code == ERR_OK)
+            loop_stop(worker->loop); /* else it ends by itself, once the reason is written down */
         return;
     }
+    loop_timer_cancel(&worker->schema_timer);
     rpc_server_drain(worker->systems);
     rpc_server_drain(worker->officers);
     ops_free(&worker->ops);
@@ -285,10 +299,15 @@ static void on_authz_changed(void *arg)
     rpc_server_sweep(worker->officers);
 }
 
+/* A second connection may be up before the first has described the tables: both are waited for. */
 static bool sources_up(const struct worker *worker)
 {
-    for (size_t i = 0; i < worker->gateway.source_count; i++)
-        if (!db_source_up(worker->gateway.sources[i].db))
+    const struct gateway *gateway = &worker->gateway;
+    for (size_t i = 0; i < gateway->source_count; i++)
+        if (!db_source_up(gateway->sources[i].db))
+            return false;
+    for (size_t i = 0; i < gateway->dataset_count; i++)
+        if (!gateway->datasets[i].judged)
             return false;
     return true;
 }
@@ -313,7 +332,146 @@ static void look_ready(void *arg)
         worker->ops = ops_new(worker->loop, worker->options->ops_fd, &ops_handlers, worker);
     loop_timer_start(&worker->stats_timer, STATS_INTERVAL_MS);
     worker->reported = true;
-    process_report(worker->master, NULL);
+    process_report(worker->master, NULL, schema_bundle_digest(gateway->bundle));
+    if (conf_schemas_in_control(worker->conf) && worker->options->slot == 0 && !worker->draining)
+        loop_timer_start(&worker->schema_timer, 0);
+}
+
+/* --- the schema bundle ----------------------------------------------------------------------- */
+
+/* The rest of the start, once the bundle is there. */
+static int serve(struct worker *worker, struct schema_bundle *bundle, struct err *err)
+{
+    if (gateway_serve(&worker->gateway, bundle, err) < 0)
+        return -1;
+    worker->gateway.authz = authz_new(worker->loop, worker->gateway.control, worker->gateway.bundle,
+                                      on_authz_changed, worker);
+    worker->ready_deadline_us = loop_now_us(worker->loop) + (int64_t)READY_WAIT_MS * 1000;
+    loop_timer_start(&worker->ready_timer, 0);
+    return 0;
+}
+
+static void on_schema_seen(void *arg, const uint8_t *digest)
+{
+    struct worker *worker = arg;
+    Sluice__Internal__SchemaSeen seen = SLUICE__INTERNAL__SCHEMA_SEEN__INIT;
+    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
+    if (worker->draining)
+        return; /* a newer generation looks after it */
+    seen.digest.len = digest != NULL ? SCHEMA_DIGEST_BYTES : 0;
+    seen.digest.data = (uint8_t *)(uintptr_t)digest;
+    message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_SCHEMA_SEEN;
+    message.schema_seen = &seen;
+    ipc_send(worker->master, &message);
+}
+
+static void end_refused(void *arg, const struct err *err)
+{
+    struct worker *worker = arg;
+    worker->report = NULL;
+    if (err != NULL)
+        log_error(LOG_WARN, NULL, "schema_report_failed", err);
+    process_report(worker->master, worker->failure.text, worker->schema);
+    loop_stop(worker->loop);
+}
+
+/* The officers read the reason through any gateway, so it is written before this process ends; by
+ * each worker that comes so far, since the first one's end ends the others. */
+static void refuse_schema(struct worker *worker, const uint8_t *digest, const struct err *err)
+{
+    char hex[2 * SCHEMA_DIGEST_BYTES + 1];
+    worker->failure = *err;
+    memcpy(worker->schema, digest, sizeof worker->schema);
+    hex_encode(digest, SCHEMA_DIGEST_BYTES, hex);
+    log_event(LOG_ERROR, NULL, "schema_refused", LOG_STR("digest", hex), LOG_STR("text", err->text),
+              LOG_STR("detail", err->detail));
+    worker->report =
+        schema_report_start(worker->loop, worker->gateway.control, worker->conf->instance,
+                            worker->schema, err->text, end_refused, worker);
+}
+
+static void on_bundle(void *arg, struct schema_bundle *bundle, const uint8_t *digest,
+                      const struct err *err)
+{
+    struct worker *worker = arg;
+    struct err refused = ERR_INIT;
+    worker->fetch = NULL;
+    if (bundle != NULL) {
+        uint8_t served[SCHEMA_DIGEST_BYTES];
+        memcpy(served, schema_bundle_digest(bundle), sizeof served);
+        if (serve(worker, bundle, &refused) < 0)
+            refuse_schema(worker, served, &refused);
+        else
+            authz_watch_schema(worker->gateway.authz, on_schema_seen, worker);
+    } else if (digest != NULL) {
+        refuse_schema(worker, digest, err);
+    } else if (loop_now_us(worker->loop) < worker->schema_deadline_us) {
+        loop_timer_start(&worker->schema_timer, SCHEMA_RETRY_MS);
+    } else {
+        (void)err_set(&worker->failure, ERR_UNAVAILABLE, "CONTROL_DATABASE",
+                      "the schema bundle cannot be read from the control database: %.200s",
+                      err->text);
+        (void)err_detail(&worker->failure, "%s", err->detail);
+        log_error(LOG_ERROR, NULL, "worker_refused", &worker->failure);
+        process_report(worker->master, worker->failure.text, NULL);
+        loop_stop(worker->loop);
+    }
+}
+
+static void said_serving(void *arg, const struct err *err)
+{
+    struct worker *worker = arg;
+    worker->report = NULL;
+    if (err != NULL)
+        log_error(LOG_WARN, NULL, "schema_report_failed", err);
+    if (!worker->draining)
+        loop_timer_start(&worker->schema_timer, SCHEMA_REPORT_MS);
+}
+
+/* Before the bundle is there: fetches it. Afterwards: says, as a sign of life, what is served. */
+static void schema_turn(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->gateway.bundle == NULL)
+        worker->fetch =
+            schema_fetch_start(worker->loop, worker->gateway.control,
+                               worker->schema_pinned ? worker->schema : NULL, on_bundle, worker);
+    else if (worker->report == NULL)
+        worker->report = schema_report_start(
+            worker->loop, worker->gateway.control, worker->conf->instance,
+            schema_bundle_digest(worker->gateway.bundle), "", said_serving, worker);
+}
+
+static int open_schema(struct worker *worker, struct err *err)
+{
+    const struct conf *conf = worker->conf;
+    const char *pinned = worker->options->schema;
+    if (!conf_schemas_in_control(conf)) {
+        struct schema_bundle *bundle =
+            schema_bundle_load(conf->schemas_directory, conf->schemas_descriptors, err);
+        return bundle != NULL ? serve(worker, bundle, err) : -1;
+    }
+    if (pinned != NULL && strlen(pinned) == 2 * (size_t)SCHEMA_DIGEST_BYTES)
+        worker->schema_pinned = hex_decode(pinned, strlen(pinned), worker->schema);
+    worker->schema_deadline_us = loop_now_us(worker->loop) + (int64_t)SCHEMA_WAIT_MS * 1000;
+    loop_timer_start(&worker->schema_timer, 0);
+    return 0;
+}
+
+static void open_audit(struct worker *worker)
+{
+    const struct conf *conf = worker->conf;
+    if (!conf->audit_enabled) {
+        log_event(LOG_WARN, NULL, "audit_disabled",
+                  LOG_STR("effect", "records leave WITHOUT an audit entry; for benchmarks only"));
+        return;
+    }
+    struct audit_client_options audit = { .origin = conf->audit_origin,
+                                          .instance = conf->instance,
+                                          .send = audit_send,
+                                          .late = audit_late,
+                                          .arg = worker };
+    worker->gateway.audit = audit_client_new(worker->loop, &audit);
 }
 
 static int open_worker(struct worker *worker, struct err *err)
@@ -329,22 +487,10 @@ static int open_worker(struct worker *worker, struct err *err)
                                .crl_file = conf->tls_crl,
                                .allow_tls12 = conf->tls_allow_tls12 };
     worker->tls = tls_context_new(&tls, err);
-    if (worker->tls == NULL || gateway_init(&worker->gateway, worker->loop, conf, err) < 0)
+    if (worker->tls == NULL || gateway_open(&worker->gateway, worker->loop, conf, err) < 0)
         return -1;
-    worker->gateway.authz = authz_new(worker->loop, worker->gateway.control, worker->gateway.bundle,
-                                      on_authz_changed, worker);
-    if (conf->audit_enabled) {
-        struct audit_client_options audit = { .origin = conf->audit_origin,
-                                              .instance = conf->instance,
-                                              .send = audit_send,
-                                              .late = audit_late,
-                                              .arg = worker };
-        worker->gateway.audit = audit_client_new(worker->loop, &audit);
-    } else {
-        log_event(LOG_WARN, NULL, "audit_disabled",
-                  LOG_STR("effect", "records leave WITHOUT an audit entry; for benchmarks only"));
-    }
-    return 0;
+    open_audit(worker);
+    return open_schema(worker, err);
 }
 
 int worker_main(const struct process_options *options)
@@ -354,18 +500,20 @@ int worker_main(const struct process_options *options)
     worker->options = options;
     worker->loop = loop_new();
     worker->master = ipc_new(worker->loop, options->control_fd, &master_handlers, worker);
-    if (open_worker(worker, &err) < 0) {
-        log_error(LOG_ERROR, NULL, "worker_refused", &err);
-        process_report(worker->master, err.text);
-        return EXIT_CONFIG;
-    }
-    loop_signal_start(&worker->on_term, worker->loop, SIGTERM, on_term, worker);
     loop_timer_init(&worker->ready_timer, worker->loop, look_ready, worker);
     loop_timer_init(&worker->stats_timer, worker->loop, send_stats, worker);
     loop_timer_init(&worker->drain_timer, worker->loop, drain_look, worker);
-    worker->ready_deadline_us = loop_now_us(worker->loop) + (int64_t)READY_WAIT_MS * 1000;
-    loop_timer_start(&worker->ready_timer, 0);
+    loop_timer_init(&worker->schema_timer, worker->loop, schema_turn, worker);
+    if (open_worker(worker, &err) < 0) {
+        log_error(LOG_ERROR, NULL, "worker_refused", &err);
+        process_report(worker->master, err.text, NULL);
+        return EXIT_CONFIG;
+    }
+    loop_signal_start(&worker->on_term, worker->loop, SIGTERM, on_term, worker);
     loop_run(worker->loop);
+    int status = worker->failure.code != ERR_OK ? EXIT_CONFIG : 0;
+    schema_fetch_cancel(&worker->fetch);
+    schema_report_cancel(&worker->report);
     rpc_server_free(&worker->systems);
     rpc_server_free(&worker->officers);
     ipc_free(&worker->auditor);
@@ -374,6 +522,7 @@ int worker_main(const struct process_options *options)
     loop_timer_fini(&worker->ready_timer);
     loop_timer_fini(&worker->stats_timer);
     loop_timer_fini(&worker->drain_timer);
+    loop_timer_fini(&worker->schema_timer);
     loop_signal_fini(&worker->on_term);
     for (size_t i = 0; i < sizeof worker->others / sizeof worker->others[0]; i++)
         buf_fini(&worker->others[i]);
@@ -381,5 +530,5 @@ int worker_main(const struct process_options *options)
     conf_free(&worker->conf);
     loop_free(&worker->loop);
     free(worker);
-    return 0;
+    return status;
 }

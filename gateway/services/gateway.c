@@ -25,6 +25,7 @@ static void probe(void *arg);
 static void set_dataset_state(struct gateway_dataset *dataset, const struct err *problem)
 {
     bool ready = problem == NULL;
+    dataset->judged = true;
     if (!ready)
         dataset->closed = *problem;
     if (ready == dataset->ready && ready)
@@ -228,7 +229,7 @@ static void open_control(struct gateway *gateway)
     gateway->control = db_source_new(gateway->loop, &options);
 }
 
-int gateway_init(struct gateway *gateway, struct loop *loop, const struct conf *conf,
+int gateway_open(struct gateway *gateway, struct loop *loop, const struct conf *conf,
                  struct err *err)
 {
     gateway->loop = loop;
@@ -237,21 +238,28 @@ int gateway_init(struct gateway *gateway, struct loop *loop, const struct conf *
     if (salt_key_load(conf->audit_person_key, gateway->person_key, err) < 0 ||
         salt_key_load(conf->token_key, gateway->token_key, err) < 0)
         return -1;
-    gateway->bundle = schema_bundle_load(conf->schemas_directory, conf->schemas_descriptors, err);
-    if (gateway->bundle == NULL || bind_datasets(gateway, err) < 0)
-        return -1;
     open_control(gateway);
     quarantine_keys_derive(gateway->person_key, &gateway->quarantine_keys);
     gateway->behind = behind_new(loop, gateway->control);
     gateway->quarantine = quarantine_new(loop, gateway->behind, &gateway->quarantine_keys);
+    return 0;
+}
+
+int gateway_serve(struct gateway *gateway, struct schema_bundle *bundle, struct err *err)
+{
+    gateway->bundle = bundle;
+    if (bind_datasets(gateway, err) < 0)
+        return -1;
     for (size_t i = 0; i < gateway->source_count; i++)
-        open_source(gateway, &gateway->sources[i], &conf->sources[i]);
+        open_source(gateway, &gateway->sources[i], &gateway->conf->sources[i]);
     return 0;
 }
 
 void gateway_fini(struct gateway *gateway)
 {
     for (size_t i = 0; i < gateway->source_count && gateway->sources != NULL; i++) {
+        if (gateway->sources[i].db == NULL)
+            continue; /* refused before it was opened */
         loop_timer_fini(&gateway->sources[i].probe_timer);
         db_lease_release(&gateway->sources[i].probe);
         db_source_free(&gateway->sources[i].db);

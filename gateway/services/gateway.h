@@ -48,6 +48,7 @@ struct gateway_source {
 struct gateway_dataset {
     const struct schema_dataset *dataset;
     struct gateway_source *source;
+    bool judged; /* its table has been looked at since the start */
     bool ready;
     struct err closed; /* why not, when !ready */
 };
@@ -72,11 +73,13 @@ struct gateway {
     bool draining;
 };
 
-/* Opens control database and sources (connecting goes on in the background), loads the schema
- * bundle and the keys. -1 with FAILED_PRECONDITION or INVALID_ARGUMENT; `err->text` names the file.
- */
-int gateway_init(struct gateway *gateway, struct loop *loop, const struct conf *conf,
+/* Reads the keys and opens the control database (connecting goes on in the background). -1 with
+ * FAILED_PRECONDITION or INVALID_ARGUMENT; `err->text` names the file. */
+int gateway_open(struct gateway *gateway, struct loop *loop, const struct conf *conf,
                  struct err *err);
+/* Takes the bundle (whatever it answers) and opens the sources. -1 with INVALID_ARGUMENT when a
+ * dataset reads a source that the configuration does not list. */
+int gateway_serve(struct gateway *gateway, struct schema_bundle *bundle, struct err *err);
 void gateway_fini(struct gateway *gateway);
 
 /* NULL when the bundle has no such dataset. */

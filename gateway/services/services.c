@@ -12,6 +12,12 @@ extern const struct rpc_method agreement_grant_method;
 extern const struct rpc_method agreement_revoke_method;
 extern const struct rpc_method agreement_list_method;
 extern const struct rpc_method agreement_get_method;
+extern const struct rpc_method schema_check_method;
+extern const struct rpc_method schema_publish_method;
+extern const struct rpc_method schema_approve_method;
+extern const struct rpc_method schema_diff_method;
+extern const struct rpc_method schema_get_method;
+extern const struct rpc_method schema_list_method;
 extern const struct rpc_method audit_search_method;
 extern const struct rpc_method audit_checkpoint_method;
 extern const struct rpc_method quality_assess_method;
@@ -26,6 +32,8 @@ const struct rpc_method *const services_methods[] = {
     &catalog_list_method,          &catalog_get_method,      &exchange_lookup_method,
     &exchange_batch_lookup_method, &exchange_query_method,   &agreement_grant_method,
     &agreement_revoke_method,      &agreement_list_method,   &agreement_get_method,
+    &schema_check_method,          &schema_publish_method,   &schema_approve_method,
+    &schema_diff_method,           &schema_get_method,       &schema_list_method,
     &audit_search_method,          &audit_checkpoint_method, &quality_assess_method,
     &quality_report_method,        &quality_list_method,     &quality_view_method,
     &quality_compare_method,       &quality_replay_method,   NULL,

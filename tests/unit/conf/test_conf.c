@@ -88,6 +88,31 @@ static void wrong_files_are_refused_with_line_and_column(void **state)
     refuse("token_key: j", "token_key: j\nlog: {level: loud}", ":11:14:", "debug info warn error");
 }
 
+static void schemas_come_from_files_or_from_the_control_database(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct conf *conf = load(good, &err);
+    assert_non_null(conf);
+    assert_false(conf_schemas_in_control(conf));
+    assert_false(conf->schemas_single_officer);
+    conf_free(&conf);
+    char text[2048];
+    const char *at = strstr(good, "schemas: {directory: k, descriptors: l}");
+    (void)snprintf(text, sizeof text, "%.*sschemas: {from: control}%s", (int)(at - good), good,
+                   strchr(at, '\n'));
+    conf = load(text, &err);
+    assert_non_null(conf);
+    assert_true(conf_schemas_in_control(conf));
+    assert_null(conf->schemas_directory);
+    conf_free(&conf);
+    refuse("directory: k, ", "", ":11:10:", "schemas.directory is missing");
+    refuse(", descriptors: l", "", ":11:10:", "schemas.descriptors is missing");
+    refuse("schemas: {directory: k, descriptors: l}\n", "",
+           ":1:1:", "schemas.directory is missing");
+    refuse("{directory: k", "{from: elsewhere", ":11:17:", "files control");
+}
+
 static void every_option_is_explained_in_both_languages(void **state)
 {
     (void)state;
@@ -107,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_and_values_are_read),
         cmocka_unit_test(wrong_files_are_refused_with_line_and_column),
+        cmocka_unit_test(schemas_come_from_files_or_from_the_control_database),
         cmocka_unit_test(every_option_is_explained_in_both_languages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
