@@ -45,7 +45,11 @@ struct generation {
     char *program;
     char *config_file;
     int number;
-    struct conf *conf;
+    char *systems; /* addresses */
+    char *officers;
+    char *ops;
+    int64_t drain_ms;
+    int64_t kill_at_us;     /* draining */
     struct child *children; /* [0] is the auditor, [1 + slot] the workers */
     size_t child_count;
     bool announced; /* ready or failed was told */
@@ -90,12 +94,10 @@ static void exec_child(const struct child *child, int control_fd)
     argv[argc++] = mem_format("--slot=%d", child->slot);
     pass_fd(argv, &argc, "control-fd", control_fd);
     if (child->role == ROLE_WORKER) {
-        const struct conf *conf = generation->conf;
-        pass_fd(argv, &argc, "systems-fd", listen_socket(conf->listen_systems, child->slot, &err));
-        pass_fd(argv, &argc, "officers-fd",
-                listen_socket(conf->listen_officers, child->slot, &err));
+        pass_fd(argv, &argc, "systems-fd", listen_socket(generation->systems, child->slot, &err));
+        pass_fd(argv, &argc, "officers-fd", listen_socket(generation->officers, child->slot, &err));
         if (child->slot == 0)
-            pass_fd(argv, &argc, "ops-fd", listen_socket(conf->listen_ops, 0, &err));
+            pass_fd(argv, &argc, "ops-fd", listen_socket(generation->ops, 0, &err));
         if (generation->schema_known) {
             char hex[2 * SCHEMA_DIGEST_BYTES + 1];
             hex_encode(generation->schema, SCHEMA_DIGEST_BYTES, hex);
@@ -285,6 +287,44 @@ static void kill_children(void *arg)
     }
 }
 
+static bool any_alive(const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->child_count; i++)
+        if (generation->children[i].pid > 0)
+            return true;
+    return false;
+}
+
+static struct generation *new_generation(struct loop *loop,
+                                         const struct generation_options *options,
+                                         size_t child_count,
+                                         const struct generation_handlers *handlers, void *arg)
+{
+    struct generation *generation = mem_zero(sizeof *generation);
+    generation->loop = loop;
+    generation->handlers = handlers;
+    generation->arg = arg;
+    generation->program = mem_strdup(options->program);
+    generation->config_file = mem_strdup(options->config_file);
+    generation->number = options->number;
+    generation->schema_known = options->schema != NULL;
+    if (options->schema != NULL)
+        memcpy(generation->schema, options->schema, sizeof generation->schema);
+    generation->child_count = child_count;
+    generation->children = mem_array(child_count, sizeof *generation->children);
+    loop_timer_init(&generation->kill_timer, loop, kill_children, generation);
+    loop_timer_init(&generation->start_timer, loop, on_start_limit, generation);
+    loop_task_init(&generation->gone, tell_gone, generation);
+    for (size_t i = 0; i < child_count; i++) {
+        struct child *child = &generation->children[i];
+        child->generation = generation;
+        child->role = i == 0 ? ROLE_AUDITOR : ROLE_WORKER;
+        child->slot = i == 0 ? 0 : (int)i - 1;
+        loop_timer_init(&child->respawn, loop, spawn, child);
+    }
+    return generation;
+}
+
 struct generation *generation_start(struct loop *loop, const struct generation_options *options,
                                     const struct generation_handlers *handlers, void *arg,
                                     struct err *err)
@@ -296,30 +336,89 @@ struct generation *generation_start(struct loop *loop, const struct generation_o
         conf_free(&conf);
         return NULL;
     }
-    struct generation *generation = mem_zero(sizeof *generation);
-    generation->loop = loop;
-    generation->handlers = handlers;
-    generation->arg = arg;
-    generation->program = mem_strdup(options->program);
-    generation->config_file = mem_strdup(options->config_file);
-    generation->number = options->number;
-    generation->schema_known = options->schema != NULL;
-    if (options->schema != NULL)
-        memcpy(generation->schema, options->schema, sizeof generation->schema);
-    generation->conf = conf;
-    generation->child_count = 1 + (size_t)conf->workers;
-    generation->children = mem_array(generation->child_count, sizeof *generation->children);
-    loop_timer_init(&generation->kill_timer, loop, kill_children, generation);
-    loop_timer_init(&generation->start_timer, loop, on_start_limit, generation);
+    struct generation *generation =
+        new_generation(loop, options, 1 + (size_t)conf->workers, handlers, arg);
+    generation->systems = mem_strdup(conf->listen_systems);
+    generation->officers = mem_strdup(conf->listen_officers);
+    generation->ops = mem_strdup(conf->listen_ops);
+    generation->drain_ms = conf->drain_ms;
+    conf_free(&conf);
     loop_timer_start(&generation->start_timer, CHILD_START_LIMIT_MS);
-    loop_task_init(&generation->gone, tell_gone, generation);
-    for (size_t i = 0; i < generation->child_count; i++) {
-        struct child *child = &generation->children[i];
-        child->generation = generation;
-        child->role = i == 0 ? ROLE_AUDITOR : ROLE_WORKER;
-        child->slot = i == 0 ? 0 : (int)i - 1;
-        loop_timer_init(&child->respawn, loop, spawn, child);
-        spawn(child);
+    for (size_t i = 0; i < generation->child_count; i++)
+        spawn(&generation->children[i]);
+    return generation;
+}
+
+/* --- upgrade in place ------------------------------------------------------------------------- */
+
+bool generation_save(struct generation *generation, Sluice__Internal__MasterState__Generation *out,
+                     struct arena *arena)
+{
+    bool sent = true;
+    sluice__internal__master_state__generation__init(out);
+    out->number = generation->number;
+    out->draining = generation->draining;
+    out->kill_in_ms = (generation->kill_at_us - loop_now_us(generation->loop)) / 1000;
+    out->drain_ms = generation->drain_ms;
+    out->systems = generation->systems;
+    out->officers = generation->officers;
+    out->ops = generation->ops;
+    out->schema.len = generation->schema_known ? SCHEMA_DIGEST_BYTES : 0;
+    out->schema.data = generation->schema;
+    out->schema_seen.len = generation->schema_seen ? SCHEMA_DIGEST_BYTES : 0;
+    out->schema_seen.data = generation->seen;
+    out->n_children = generation->child_count;
+    out->children = arena_array(arena, out->n_children, sizeof *out->children);
+    for (size_t i = 0; i < out->n_children; i++) {
+        const struct child *child = &generation->children[i];
+        Sluice__Internal__MasterState__Child *saved = arena_alloc(arena, sizeof *saved);
+        sluice__internal__master_state__child__init(saved);
+        struct slice received = { .data = NULL };
+        saved->pid = child->pid;
+        saved->fd = -1;
+        saved->ready = child->state == CHILD_READY;
+        sent = (child->ipc == NULL || ipc_hand_over(child->ipc, &saved->fd, &received)) && sent;
+        saved->received.data = (uint8_t *)(uintptr_t)received.data;
+        saved->received.len = received.len;
+        out->children[i] = saved;
+    }
+    return sent;
+}
+
+static void restore_child(struct child *child, const Sluice__Internal__MasterState__Child *saved)
+{
+    child->pid = saved->pid;
+    child->state = saved->pid <= 0 ? CHILD_DEAD : saved->ready ? CHILD_READY : CHILD_STARTING;
+    if (saved->fd >= 0) {
+        (void)fcntl(saved->fd, F_SETFD, FD_CLOEXEC);
+        child->ipc = ipc_new(child->generation->loop, saved->fd, &tie_handlers, child);
+        ipc_take_over(child->ipc, slice_of(saved->received.data, saved->received.len));
+    }
+    if (child->pid <= 0 && !child->generation->draining)
+        loop_timer_start(&child->respawn, GENERATION_RESPAWN_MS);
+}
+
+struct generation *generation_restore(struct loop *loop, const struct generation_options *options,
+                                      const Sluice__Internal__MasterState__Generation *state,
+                                      const struct generation_handlers *handlers, void *arg)
+{
+    struct generation *generation = new_generation(loop, options, state->n_children, handlers, arg);
+    generation->systems = mem_strdup(state->systems);
+    generation->officers = mem_strdup(state->officers);
+    generation->ops = mem_strdup(state->ops);
+    generation->drain_ms = state->drain_ms;
+    generation->announced = true;
+    generation->draining = state->draining;
+    generation->schema_known = take_digest(&state->schema, generation->schema);
+    generation->schema_seen = take_digest(&state->schema_seen, generation->seen);
+    for (size_t i = 0; i < generation->child_count; i++)
+        restore_child(&generation->children[i], state->children[i]);
+    if (generation->draining) {
+        int64_t left_ms = state->kill_in_ms > 0 ? state->kill_in_ms : 0;
+        generation->kill_at_us = loop_now_us(loop) + left_ms * 1000;
+        loop_timer_start(&generation->kill_timer, left_ms);
+        if (!any_alive(generation))
+            loop_task_post(loop, &generation->gone);
     }
     return generation;
 }
@@ -328,6 +427,8 @@ void generation_drain(struct generation *generation, int64_t limit_ms)
 {
     generation->draining = true;
     loop_timer_cancel(&generation->start_timer);
+    generation->kill_at_us =
+        loop_now_us(generation->loop) + (limit_ms + CHILD_KILL_MARGIN_MS) * 1000;
     loop_timer_start(&generation->kill_timer, limit_ms + CHILD_KILL_MARGIN_MS);
     Sluice__Internal__Drain drain = SLUICE__INTERNAL__DRAIN__INIT;
     Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
@@ -343,14 +444,6 @@ void generation_drain(struct generation *generation, int64_t limit_ms)
         else if (child->pid > 0)
             (void)kill(child->pid, SIGTERM);
     }
-}
-
-static bool any_alive(const struct generation *generation)
-{
-    for (size_t i = 0; i < generation->child_count; i++)
-        if (generation->children[i].pid > 0)
-            return true;
-    return false;
 }
 
 bool generation_reap(struct generation *generation, pid_t pid, int status)
@@ -392,7 +485,9 @@ void generation_free(struct generation **generation_ref)
     loop_timer_fini(&generation->kill_timer);
     loop_timer_fini(&generation->start_timer);
     loop_task_cancel(&generation->gone);
-    conf_free(&generation->conf);
+    free(generation->systems);
+    free(generation->officers);
+    free(generation->ops);
     free(generation->program);
     free(generation->config_file);
     loop_free_later(generation->loop, generation->children);
@@ -406,7 +501,7 @@ int generation_number(const struct generation *generation)
 
 int64_t generation_drain_ms(const struct generation *generation)
 {
-    return generation->conf->drain_ms;
+    return generation->drain_ms;
 }
 
 bool generation_draining(const struct generation *generation)

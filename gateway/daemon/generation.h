@@ -13,7 +13,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/arena.h"
 #include "base/list.h"
+#include "sluice/internal/ipc.pb-c.h"
 
 struct err;
 struct generation;
@@ -40,6 +42,13 @@ struct generation_options {
 struct generation *generation_start(struct loop *loop, const struct generation_options *options,
                                     const struct generation_handlers *handlers, void *arg,
                                     struct err *err);
+/* For the master's upgrade in place. Saving fails while a message to a child cannot be sent; the
+ * state borrows from the generation and `arena`. A restored one goes on as it was. */
+bool generation_save(struct generation *generation, Sluice__Internal__MasterState__Generation *out,
+                     struct arena *arena);
+struct generation *generation_restore(struct loop *loop, const struct generation_options *options,
+                                      const Sluice__Internal__MasterState__Generation *state,
+                                      const struct generation_handlers *handlers, void *arg);
 /* Asks every child to finish within `limit_ms`; children are killed a little later. */
 void generation_drain(struct generation *generation, int64_t limit_ms);
 /* True when the pid was a child of this generation. */

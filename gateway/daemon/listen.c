@@ -1,6 +1,7 @@
 #include "daemon/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,41 @@ static int open_socket(const char *text, bool first, struct err *err)
                    text, strerror(saved));
 }
 
+static void keep(const char *address, int slot, int fd)
+{
+    struct kept_socket *socket = mem_zero(sizeof *socket);
+    socket->address = mem_strdup(address);
+    socket->slot = slot;
+    socket->fd = fd;
+    socket->next = kept;
+    kept = socket;
+}
+
+void listen_save(Sluice__Internal__MasterState *state, struct arena *arena)
+{
+    size_t count = 0;
+    for (const struct kept_socket *s = kept; s != NULL; s = s->next)
+        count++;
+    state->sockets = arena_array(arena, count, sizeof *state->sockets);
+    for (const struct kept_socket *s = kept; s != NULL; s = s->next) {
+        Sluice__Internal__MasterState__Socket *out = arena_alloc(arena, sizeof *out);
+        sluice__internal__master_state__socket__init(out);
+        out->address = s->address;
+        out->slot = s->slot;
+        out->fd = s->fd;
+        state->sockets[state->n_sockets++] = out;
+    }
+}
+
+void listen_restore(const Sluice__Internal__MasterState *state)
+{
+    for (size_t i = 0; i < state->n_sockets; i++) {
+        const Sluice__Internal__MasterState__Socket *socket = state->sockets[i];
+        (void)fcntl(socket->fd, F_SETFD, FD_CLOEXEC);
+        keep(socket->address, socket->slot, socket->fd);
+    }
+}
+
 int listen_socket(const char *address, int slot, struct err *err)
 {
     bool first = true;
@@ -78,11 +114,6 @@ int listen_socket(const char *address, int slot, struct err *err)
     int fd = open_socket(address, first, err);
     if (fd < 0)
         return -1;
-    struct kept_socket *socket = mem_zero(sizeof *socket);
-    socket->address = mem_strdup(address);
-    socket->slot = slot;
-    socket->fd = fd;
-    socket->next = kept;
-    kept = socket;
+    keep(address, slot, fd);
     return fd;
 }

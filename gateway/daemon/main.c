@@ -24,7 +24,8 @@ static const char usage[] =
     "  --version          print the version, and end\n"
     "  --help             print this, and end\n"
     "\n"
-    "Signals: SIGTERM drains and ends; SIGHUP starts a new generation from the files on disk.\n"
+    "Signals: SIGTERM drains and ends; SIGHUP starts a new generation from the files on disk;\n"
+    "SIGUSR2 replaces the master itself by the binary on disk, then does the same.\n"
     "Exit status: 0 ended by request, 64 usage, 78 configuration refused.\n";
 
 enum {
@@ -42,6 +43,8 @@ enum {
     OPT_OFFICERS_FD,
     OPT_OPS_FD,
     OPT_SCHEMA,
+    OPT_STATE_FD,
+    OPT_CHECK_STATE_FD,
 };
 
 static const struct option long_options[] = {
@@ -59,6 +62,9 @@ static const struct option long_options[] = {
     { "officers-fd", required_argument, NULL, OPT_OFFICERS_FD },
     { "ops-fd", required_argument, NULL, OPT_OPS_FD },
     { "schema", required_argument, NULL, OPT_SCHEMA },
+    /* Given by a master to the binary it is to be replaced by. */
+    { "state-fd", required_argument, NULL, OPT_STATE_FD },
+    { "check-state-fd", required_argument, NULL, OPT_CHECK_STATE_FD },
     { NULL, 0, NULL, 0 },
 };
 
@@ -135,6 +141,13 @@ static int take_option(int option, struct process_options *options, bool *check)
     case OPT_SCHEMA:
         options->schema = optarg;
         return -1;
+    case OPT_STATE_FD:
+        options->state_fd = (int)strtol(optarg, NULL, 10);
+        return -1;
+    case OPT_CHECK_STATE_FD:
+        options->state_fd = (int)strtol(optarg, NULL, 10);
+        *check = true;
+        return -1;
     default:
         (void)fputs(usage, stderr);
         return EXIT_USAGE_ERROR;
@@ -158,6 +171,7 @@ int main(int argc, char **argv)
                                        .systems_fd = -1,
                                        .officers_fd = -1,
                                        .ops_fd = -1,
+                                       .state_fd = -1,
                                        .program = program_path() };
     bool check = false;
     int option;
@@ -170,6 +184,8 @@ int main(int argc, char **argv)
         (void)fputs(usage, stderr);
         return EXIT_USAGE_ERROR;
     }
+    if (check && options.state_fd >= 0)
+        return master_check_state(&options);
     if (check)
         return check_config(options.config_file);
     (void)signal(SIGPIPE, SIG_IGN);

@@ -14,7 +14,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/generation.h"
+#include "daemon/listen.h"
 #include "daemon/process.h"
+#include "daemon/upgrade.h"
 #include "net/loop.h"
 #include "schema/bundle.h"
 
@@ -42,11 +44,13 @@ struct master {
     struct loop_signal on_term;
     struct loop_signal on_int;
     struct loop_signal on_hup;
+    struct loop_signal on_usr2;
     struct loop_signal on_child;
     struct generation *generations[GENERATIONS_MAX + 1];
     size_t generation_count;
     struct generation *current; /* the newest READY one */
     struct follow follow;
+    struct upgrade *upgrade; /* NULL: none under way */
     int next_number;
     bool stopping;
     int exit_status;
@@ -259,10 +263,104 @@ static void reap(void *arg)
     struct master *master = arg;
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (upgrade_reap(master->upgrade, pid, status))
+            continue;
         for (size_t i = 0; i < master->generation_count; i++)
             if (generation_reap(master->generations[i], pid, status))
                 break;
+    }
+}
+
+/* --- upgrade in place ------------------------------------------------------------------------- */
+
+static bool save(void *arg, Sluice__Internal__MasterState *state, struct arena *arena,
+                 struct err *err)
+{
+    struct master *master = arg;
+    bool sent = true;
+    if (master->stopping || starting(master) || master->current == NULL) {
+        (void)err_set(err, ERR_UNAVAILABLE, "UPGRADE_BUSY",
+                      "a generation is starting or stopping; ask again when it is done");
+        return false;
+    }
+    state->next_number = master->next_number;
+    state->current = generation_number(master->current);
+    state->n_generations = master->generation_count;
+    state->generations = arena_array(arena, state->n_generations, sizeof *state->generations);
+    for (size_t i = 0; i < state->n_generations; i++) {
+        state->generations[i] = arena_alloc(arena, sizeof **state->generations);
+        sent = generation_save(master->generations[i], state->generations[i], arena) && sent;
+    }
+    listen_save(state, arena);
+    if (!sent)
+        (void)err_set(err, ERR_UNAVAILABLE, "UPGRADE_BUSY",
+                      "a process does not take its messages; ask again");
+    return sent;
+}
+
+static void upgrade_over(void *arg, const struct err *err)
+{
+    struct master *master = arg;
+    log_error(LOG_ERROR, NULL, "upgrade_refused", err);
+    notify_systemd("READY=1");
+    upgrade_free(&master->upgrade);
+}
+
+static const struct upgrade_handlers upgrade_handlers = { .save = save, .over = upgrade_over };
+
+static void upgrade(void *arg)
+{
+    struct master *master = arg;
+    if (master->stopping || master->upgrade != NULL)
+        return;
+    log_event(LOG_INFO, NULL, "upgrade_requested", LOG_STR("program", master->options->program));
+    notify_systemd("RELOADING=1");
+    master->upgrade = upgrade_start(master->loop, master->options->program,
+                                    master->options->config_file, &upgrade_handlers, master);
+}
+
+int master_check_state(const struct process_options *options)
+{
+    struct err err = ERR_INIT;
+    struct conf *conf = conf_load(options->config_file, &err);
+    Sluice__Internal__MasterState *state =
+        conf != NULL ? upgrade_read(options->state_fd, &err) : NULL;
+    if (state == NULL) {
+        log_error(LOG_ERROR, NULL, "upgrade_check_failed", &err);
+        return EXIT_CONFIG;
+    }
+    sluice__internal__master_state__free_unpacked(state, NULL);
+    conf_free(&conf);
+    return 0;
+}
+
+/* Takes everything over from the binary before, then brings the processes to this one. */
+static int restore(struct master *master, struct err *err)
+{
+    Sluice__Internal__MasterState *state = upgrade_read(master->options->state_fd, err);
+    if (state == NULL || state->n_generations > GENERATIONS_MAX + 1)
+        return -1;
+    listen_restore(state);
+    master->next_number = state->next_number;
+    for (size_t i = 0; i < state->n_generations; i++) {
+        const Sluice__Internal__MasterState__Generation *saved = state->generations[i];
+        struct generation_options options = { .program = master->options->program,
+                                              .config_file = master->options->config_file,
+                                              .number = saved->number };
+        struct generation *generation =
+            generation_restore(master->loop, &options, saved, &handlers, master);
+        master->generations[master->generation_count++] = generation;
+        if (saved->number == state->current)
+            master->current = generation;
+    }
+    log_event(LOG_INFO, NULL, "upgraded", LOG_STR("version", SLUICE_VERSION),
+              LOG_INT("generations", state->n_generations));
+    sluice__internal__master_state__free_unpacked(state, NULL);
+    reap(master); /* who ended while nobody listened */
+    on_schema_seen(master, master->current);
+    reload(master);
+    return 0;
 }
 
 int master_main(const struct process_options *options)
@@ -280,9 +378,12 @@ int master_main(const struct process_options *options)
     loop_signal_start(&master.on_term, master.loop, SIGTERM, stop, &master);
     loop_signal_start(&master.on_int, master.loop, SIGINT, stop, &master);
     loop_signal_start(&master.on_hup, master.loop, SIGHUP, reload, &master);
+    loop_signal_start(&master.on_usr2, master.loop, SIGUSR2, upgrade, &master);
     loop_signal_start(&master.on_child, master.loop, SIGCHLD, reap, &master);
+    upgrade_release_signals();
     loop_timer_init(&master.follow.timer, master.loop, follow, &master);
-    if (start_generation(&master, NULL, &err) < 0) {
+    if ((options->state_fd >= 0 ? restore(&master, &err) : start_generation(&master, NULL, &err)) <
+        0) {
         log_error(LOG_ERROR, NULL, "start_refused", &err);
         master.exit_status = EXIT_CONFIG;
     } else {
@@ -292,7 +393,9 @@ int master_main(const struct process_options *options)
     loop_signal_fini(&master.on_term);
     loop_signal_fini(&master.on_int);
     loop_signal_fini(&master.on_hup);
+    loop_signal_fini(&master.on_usr2);
     loop_signal_fini(&master.on_child);
+    upgrade_free(&master.upgrade);
     loop_timer_fini(&master.follow.timer);
     loop_free(&master.loop);
     return master.exit_status;

@@ -26,6 +26,7 @@ struct process_options {
     int officers_fd;
     int ops_fd;
     const char *program; /* the binary on disk, for exec */
+    int state_fd;        /* of a master that was upgraded in place */
     const char *schema;  /* hex digest of the generation's bundle; NULL: the current one */
 };
 
@@ -33,6 +34,9 @@ struct process_options {
 enum { EXIT_CONFIG = 78 };
 
 int master_main(const struct process_options *options);
+/* Whether this binary could take over from the master that wrote `state_fd`: 0 or EXIT_CONFIG, with
+ * the reason on standard error. */
+int master_check_state(const struct process_options *options);
 int worker_main(const struct process_options *options);
 int auditor_main(const struct process_options *options);
 

@@ -310,6 +310,20 @@ static void on_io(void *arg, int ready)
         dispatch(ipc);
 }
 
+bool ipc_hand_over(struct ipc *ipc, int *fd_r, struct slice *received_r)
+{
+    ipc_flush_blocking(ipc);
+    *fd_r = ipc->dead || ipc->out.len > 0 ? -1 : ipc->fd;
+    *received_r = buf_slice(&ipc->in);
+    return ipc->out.len == 0;
+}
+
+void ipc_take_over(struct ipc *ipc, struct slice received)
+{
+    if (buf_append(&ipc->in, received.data, received.len) < 0)
+        fail(ipc);
+}
+
 void ipc_pair(int fds_r[2])
 {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds_r) != 0) {

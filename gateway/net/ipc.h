@@ -7,9 +7,11 @@
 #ifndef SLUICE_NET_IPC_H
 #define SLUICE_NET_IPC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "sluice/internal/ipc.pb-c.h"
 
 struct ipc;
@@ -35,6 +37,12 @@ void ipc_send_bytes(struct ipc *ipc, const uint8_t *data, size_t len);
 /* Blocks until what is queued is written or the other side is gone: for the last words of a
  * process. */
 void ipc_flush_blocking(struct ipc *ipc);
+
+/* For a process that executes a new binary in place: the socket, and what was received of a frame
+ * that is not complete (borrowed). False while something waits to be sent; the socket is -1 then. */
+bool ipc_hand_over(struct ipc *ipc, int *fd_r, struct slice *received_r);
+/* The new binary's half, right after ipc_new. */
+void ipc_take_over(struct ipc *ipc, struct slice received);
 
 /* Two connected, close-on-exec, non-blocking stream sockets; aborts when the system has none left.
  */

@@ -173,6 +173,7 @@ class Gateway:
         self.config = self.default_config(cluster, departments or cluster)
         self.change(**changes)
         self.process = None
+        self.program = BUILD / "sluiced"
 
     def default_config(self, cluster, departments):
         pki = self.pki.path
@@ -218,7 +219,7 @@ class Gateway:
     def spawn(self):
         """Starts it without waiting; for tests of what it says when it cannot start."""
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen([str(BUILD / "sluiced"), "--config", str(self.config_file)],
+            self.process = subprocess.Popen([str(self.program), "--config", str(self.config_file)],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True)
         return self
