@@ -415,7 +415,10 @@ int loopback_open(void **state)
     loop_timer_init(&world->patience, world->loop, on_patience, world);
     loop_timer_init(&world->tick, world->loop, on_tick, world);
     make_conf(world);
-    if (gateway_init(&world->gateway, world->loop, &world->conf, &err) < 0)
+    struct schema_bundle *bundle =
+        schema_bundle_load(world->conf.schemas_directory, world->conf.schemas_descriptors, &err);
+    if (bundle == NULL || gateway_open(&world->gateway, world->loop, &world->conf, &err) < 0 ||
+        gateway_serve(&world->gateway, bundle, &err) < 0)
         fail_msg("%s; %s", err.text, err.detail);
     world->gateway.authz = authz_new(world->loop, world->gateway.control, world->gateway.bundle,
                                      on_authz_changed, world);
