@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "fault/test_audit_gateway.h"
+#include "fault/test_audit_proxy.h"
 
 static void four_workers(void **state)
 {
@@ -68,81 +67,12 @@ static void crashes(void **state)
     gateway_close(&gateway);
 }
 
-/* A proxy that swallows the answer to some COMMITs and cuts the connection: the server has
- * committed, and the auditor cannot know. */
-struct proxy_link {
-    struct proxy *proxy;
-    struct loop_io from_client, from_server;
-    int client, server;
-};
-struct proxy {
-    struct loop *loop;
-    struct loop_io io;
-    int fd;
-    struct proxy_link links[64];
-    size_t used;
-    unsigned commits, swallowed, each;
-};
-
-static void cut(struct proxy_link *link)
+/* The server has committed, the answer is swallowed and the connection cut: the auditor cannot know.
+ */
+static bool each_seventh_commit(struct proxy_link *link, bool from_server, const char *bytes,
+                                size_t len)
 {
-    loop_io_fini(&link->from_client);
-    loop_io_fini(&link->from_server);
-    (void)close(link->client);
-    (void)close(link->server);
-    link->client = -1;
-}
-
-static void pass_on(struct proxy_link *link, int from, int to)
-{
-    char bytes[16384];
-    ssize_t len = recv(from, bytes, sizeof bytes, 0);
-    bool commit =
-        len > 0 && from == link->server && memmem(bytes, (size_t)len, "COMMIT", 7) != NULL;
-    bool swallow = commit && ++link->proxy->commits % link->proxy->each == 0;
-    if (swallow)
-        link->proxy->swallowed++;
-    if (len <= 0 || swallow || send(to, bytes, (size_t)len, MSG_NOSIGNAL) != len)
-        cut(link);
-}
-
-static void on_client_bytes(void *arg, int ready)
-{
-    struct proxy_link *link = arg;
-    (void)ready;
-    pass_on(link, link->client, link->server);
-}
-
-static void on_server_bytes(void *arg, int ready)
-{
-    struct proxy_link *link = arg;
-    (void)ready;
-    pass_on(link, link->server, link->client);
-}
-
-static int loopback_socket(int port, struct sockaddr_in *address_r)
-{
-    *address_r = (struct sockaddr_in){ .sin_family = AF_INET,
-                                       .sin_port = htons((uint16_t)port),
-                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-}
-
-static void on_proxy_client(void *arg, int ready)
-{
-    struct proxy *proxy = arg;
-    struct sockaddr_in address;
-    (void)ready;
-    assert_true(proxy->used < sizeof proxy->links / sizeof *proxy->links);
-    struct proxy_link *link = &proxy->links[proxy->used++];
-    link->proxy = proxy;
-    link->client = accept(proxy->fd, NULL, NULL);
-    link->server = loopback_socket(postgres_port(postgres), &address);
-    assert_int_equal(connect(link->server, (struct sockaddr *)&address, sizeof address), 0);
-    loop_io_init(&link->from_client, proxy->loop, link->client, on_client_bytes, link);
-    loop_io_init(&link->from_server, proxy->loop, link->server, on_server_bytes, link);
-    loop_io_want(&link->from_client, LOOP_READ);
-    loop_io_want(&link->from_server, LOOP_READ);
+    return from_server && proxy_has(bytes, len, "COMMIT") && ++link->proxy->seen % 7 == 0;
 }
 
 static void commit_answers_lost(void **state)
@@ -152,19 +82,9 @@ static void commit_answers_lost(void **state)
     static struct proxy proxy;
     struct gateway gateway;
     struct audit_appender_stats stats;
-    struct sockaddr_in address;
-    socklen_t len = sizeof address;
     memset(&proxy, 0, sizeof proxy);
-    proxy.each = 7;
-    proxy.fd = loopback_socket(0, &address);
-    assert_int_equal(bind(proxy.fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(proxy.fd, 8), 0);
-    assert_int_equal(getsockname(proxy.fd, (struct sockaddr *)&address, &len), 0);
-    proxy_port = ntohs(address.sin_port);
-    gateway_open(&gateway);
-    proxy.loop = gateway.loop;
-    loop_io_init(&proxy.io, gateway.loop, proxy.fd, on_proxy_client, &proxy);
-    loop_io_want(&proxy.io, LOOP_READ);
+    proxy.cuts = each_seventh_commit;
+    proxy_start(&proxy, &gateway);
     start_work(&gateway, ENTRIES, 40);
     run_until(&gateway, work_over);
     assert_int_equal(resolved(&gateway), ENTRIES);
@@ -174,13 +94,44 @@ static void commit_answers_lost(void **state)
                   proxy.swallowed, (unsigned long long)stats.known);
     assert_true(proxy.swallowed >= 5);
     assert_true(stats.known > 0);
-    for (size_t i = 0; i < proxy.used; i++) {
-        if (proxy.links[i].client >= 0)
-            cut(&proxy.links[i]);
+    proxy_stop(&proxy);
+    gateway_close(&gateway);
+}
+
+/* The other way: the COMMIT itself is lost, so the server rolls back, and again nobody can know. */
+static bool each_ninth_commit_before(struct proxy_link *link, bool from_server, const char *bytes,
+                                     size_t len)
+{
+    if (from_server) {
+        link->appended = (link->began && proxy_has(bytes, len, "SELECT 1")) || link->appended;
+        link->began = proxy_has(bytes, len, "BEGIN");
+        return false;
     }
-    loop_io_fini(&proxy.io);
-    (void)close(proxy.fd);
-    proxy_port = 0;
+    bool commit = link->appended;
+    link->appended = false;
+    return commit && ++link->proxy->seen % 9 == 0;
+}
+
+static void commits_lost(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 12000 };
+    static struct proxy proxy;
+    struct gateway gateway;
+    struct audit_appender_stats stats;
+    memset(&proxy, 0, sizeof proxy);
+    proxy.cuts = each_ninth_commit_before;
+    proxy_start(&proxy, &gateway);
+    start_work(&gateway, ENTRIES, 40);
+    run_until(&gateway, work_over);
+    assert_int_equal(resolved(&gateway), ENTRIES);
+    assert_int_equal(check_log(&gateway), ENTRIES);
+    audit_appender_stats(gateway.appender, &stats);
+    print_message("%u COMMITs lost: their entries were appended again\n", proxy.swallowed);
+    assert_true(proxy.swallowed >= 5);
+    assert_int_equal(stats.known, 0);
+    assert_true(stats.failures >= proxy.swallowed);
+    proxy_stop(&proxy);
     gateway_close(&gateway);
 }
 
@@ -281,6 +232,7 @@ int main(void)
         cmocka_unit_test_setup(four_workers, empty_log),
         cmocka_unit_test_setup(crashes, empty_log),
         cmocka_unit_test_setup(commit_answers_lost, empty_log),
+        cmocka_unit_test_setup(commits_lost, empty_log),
         cmocka_unit_test_setup(auditor_replaced, empty_log),
         cmocka_unit_test_setup(two_gateways, empty_log),
         cmocka_unit_test_setup(throughput, empty_log),
