@@ -34,6 +34,7 @@ enum {
     H2_FLOOD_WINDOW_MS = 10000,
     H2_IDLE_MS = 300000,            /* no stream open */
     H2_PREFACE_MS = 10000,          /* from handshake to the first request */
+    H2_HEADERS_MS = 10000,          /* from a header block's first byte to its last */
     H2_GOAWAY_ROUND_TRIP_MS = 1000, /* between the shutdown notice and the final GOAWAY */
 };
 

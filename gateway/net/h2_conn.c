@@ -114,6 +114,29 @@ static void update_idle_timer(struct h2_conn *conn)
         loop_timer_start(&conn->idle_timer, H2_IDLE_MS);
 }
 
+/* A stream counts from its first header byte, so a client that drips its headers would never be
+ * idle; and nothing else may come before their end. Runs only for headers that came in parts. */
+static void update_header_timer(struct h2_conn *conn)
+{
+    bool open = conn->header_stream != 0;
+    if (open == conn->header_timed)
+        return;
+    conn->header_timed = open;
+    if (open)
+        loop_timer_start(&conn->header_timer, H2_HEADERS_MS);
+    else
+        loop_timer_cancel(&conn->header_timer);
+}
+
+static void on_headers_late(void *arg)
+{
+    struct h2_conn *conn = arg;
+    log_event(LOG_INFO, NULL, "http2_headers_late", LOG_STR("peer", conn_address(conn->conn)));
+    h2_session_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM);
+    conn_want_read(conn->conn, false);
+    h2_conn_wake(conn);
+}
+
 static void send_final_goaway(void *arg)
 {
     struct h2_conn *conn = arg;
@@ -177,6 +200,7 @@ static void conn_close(struct h2_conn *conn)
     loop_timer_fini(&conn->age_timer);
     loop_timer_fini(&conn->expiry_timer);
     loop_timer_fini(&conn->goaway_timer);
+    loop_timer_fini(&conn->header_timer);
     list_for_each(link, &conn->streams)
     {
         struct h2_stream *stream = list_item(link, struct h2_stream, link);
@@ -223,6 +247,7 @@ static void on_pump(void *arg)
     dispatch(conn); /* streams that ended by what was just sent */
     tell_writers(conn);
     update_idle_timer(conn);
+    update_header_timer(conn);
     bool done = nghttp2_session_want_read(conn->session) == 0 &&
                 nghttp2_session_want_write(conn->session) == 0 && conn->out_sent == conn->out.len;
     if (done || (conn->final_goaway && conn->stream_count == 0 && conn->out_sent == conn->out.len))
@@ -296,6 +321,7 @@ static void add_conn(struct h2_server *server, int fd)
     loop_timer_init(&conn->age_timer, server->loop, go_away, conn);
     loop_timer_init(&conn->expiry_timer, server->loop, on_certificate_expired, conn);
     loop_timer_init(&conn->goaway_timer, server->loop, send_final_goaway, conn);
+    loop_timer_init(&conn->header_timer, server->loop, on_headers_late, conn);
     conn->session = h2_session_new(conn);
     list_append(&server->conns, &conn->link);
     server->conn_count++;

@@ -70,6 +70,9 @@ struct h2_conn {
     struct loop_timer age_timer;
     struct loop_timer expiry_timer;
     struct loop_timer goaway_timer;
+    struct loop_timer header_timer;
+    int32_t header_stream; /* whose header block has begun and not ended; 0: none */
+    bool header_timed;
     bool busy; /* has streams */
     bool going_away;
     bool final_goaway;

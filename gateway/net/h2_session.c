@@ -22,6 +22,7 @@ static int count_flood(struct h2_conn *conn)
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2_conn *conn = arg;
+    conn->header_stream = frame->hd.stream_id;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     struct h2_stream *stream = mem_zero(sizeof *stream);
@@ -71,6 +72,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2_conn *conn = arg;
     switch ((nghttp2_frame_type)frame->hd.type) {
     case NGHTTP2_HEADERS:
+        conn->header_stream = 0;
+        break;
     case NGHTTP2_DATA:
         break;
     case NGHTTP2_PRIORITY:
@@ -130,6 +133,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
                            void *arg)
 {
     struct h2_conn *conn = arg;
+    if (conn->header_stream == stream_id)
+        conn->header_stream = 0; /* refused in the middle of its headers */
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
     if (stream == NULL)
         return 0;
