@@ -204,6 +204,30 @@ struct postgres *postgres_new_stopped(void)
     return postgres;
 }
 
+void postgres_configure(struct postgres *postgres, const char *lines)
+{
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/postgresql.auto.conf", postgres->data);
+    FILE *file = fopen(path, "a");
+    if (file == NULL || fputs(lines, file) < 0 || fclose(file) != 0)
+        die(path);
+}
+
+void postgres_give_file(struct postgres *postgres, const char *path, const char *name)
+{
+    char to[PATH_BYTES], bytes[16384];
+    struct stat owner_of;
+    (void)snprintf(to, sizeof to, "%s/%s", postgres->data, name);
+    FILE *in = fopen(path, "r");
+    int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t len = in != NULL ? fread(bytes, 1, sizeof bytes, in) : 0;
+    if (len == 0 || fd < 0 || write(fd, bytes, len) != (ssize_t)len ||
+        stat(postgres->data, &owner_of) != 0 || fchown(fd, owner_of.st_uid, owner_of.st_gid) != 0)
+        die(name);
+    (void)fclose(in);
+    (void)close(fd);
+}
+
 static bool exited(struct postgres *postgres)
 {
     int status;

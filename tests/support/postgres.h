@@ -23,6 +23,11 @@ struct postgres *postgres_new(void);
 struct postgres *postgres_new_stopped(void);
 void postgres_free(struct postgres **postgres);
 
+/* For a server that is not running: lines of postgresql.conf, and a copy of a file in its data folder
+ * that only the server may read. */
+void postgres_configure(struct postgres *postgres, const char *lines);
+void postgres_give_file(struct postgres *postgres, const char *path, const char *name);
+
 void postgres_start(struct postgres *postgres);
 void postgres_stop(struct postgres *postgres, enum postgres_stop how);
 bool postgres_running(const struct postgres *postgres);
