@@ -102,7 +102,28 @@ static void take_grant(struct authz *authz, const struct db_rows *rows, int row)
     list_append(&dataset_of(authz, fresh->dataset_name)->grants, &fresh->link);
 }
 
-static void on_agreements(void *arg, const struct db_rows *rows, const struct err *err)
+static void take_department(struct authz *authz, const struct db_rows *rows, int row)
+{
+    set_member(&authz->departments, db_value(rows, row, 0), !db_bool(db_value(rows, row, 1)));
+}
+
+static void take_officer(struct authz *authz, const struct db_rows *rows, int row)
+{
+    set_member(&authz->officers, db_value(rows, row, 0), !db_bool(db_value(rows, row, 1)));
+}
+
+/* What changed behind an epoch, one table after the other. */
+static const struct load {
+    const char *sql;
+    void (*take)(struct authz *authz, const struct db_rows *rows, int row);
+} loads[] = {
+    { departments_sql, take_department },
+    { officers_sql, take_officer },
+    { authz_grants_sql, take_grant },
+};
+enum { LOADS = sizeof loads / sizeof loads[0] };
+
+static void on_loaded(void *arg, const struct db_rows *rows, const struct err *err)
 {
     struct authz *authz = arg;
     authz->call = NULL;
@@ -111,38 +132,16 @@ static void on_agreements(void *arg, const struct db_rows *rows, const struct er
         return;
     }
     for (int i = 0; i < db_row_count(rows); i++)
-        take_grant(authz, rows, i);
+        loads[authz->loading].take(authz, rows, i);
+    if (++authz->loading < LOADS) {
+        run(authz, loads[authz->loading].sql, true, on_loaded);
+        return;
+    }
     authz->epoch = authz->epoch_next;
     authz->anything_changed = true;
     log_event(LOG_INFO, NULL, "agreements_loaded", LOG_INT("epoch", authz->epoch),
               LOG_INT("changed", db_row_count(rows)), LOG_INT("known", authz->grants.count));
     lease_renewed(authz);
-}
-
-static void on_officers(void *arg, const struct db_rows *rows, const struct err *err)
-{
-    struct authz *authz = arg;
-    authz->call = NULL;
-    if (err != NULL) {
-        poll_failed(authz, err);
-        return;
-    }
-    for (int i = 0; i < db_row_count(rows); i++)
-        set_member(&authz->officers, db_value(rows, i, 0), !db_bool(db_value(rows, i, 1)));
-    run(authz, authz_grants_sql, true, on_agreements);
-}
-
-static void on_departments(void *arg, const struct db_rows *rows, const struct err *err)
-{
-    struct authz *authz = arg;
-    authz->call = NULL;
-    if (err != NULL) {
-        poll_failed(authz, err);
-        return;
-    }
-    for (int i = 0; i < db_row_count(rows); i++)
-        set_member(&authz->departments, db_value(rows, i, 0), !db_bool(db_value(rows, i, 1)));
-    run(authz, officers_sql, true, on_officers);
 }
 
 /* Told once a change: what follows from it is the watcher's business. */
@@ -176,10 +175,12 @@ static void on_epoch(void *arg, const struct db_rows *rows, const struct err *er
     if (authz->schema_seen != NULL)
         look_at_schema(authz, db_value(rows, 0, 1));
     authz->epoch_next = db_int8(db_value(rows, 0, 0));
-    if (authz->epoch_next == authz->epoch)
+    if (authz->epoch_next == authz->epoch) {
         lease_renewed(authz);
-    else
-        run(authz, departments_sql, true, on_departments);
+        return;
+    }
+    authz->loading = 0;
+    run(authz, loads[0].sql, true, on_loaded);
 }
 
 static void poll_now(void *arg)

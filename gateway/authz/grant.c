@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* Arrays come as text joined by U+001F, which no name contains. */
+/* Arrays come as db_texts takes them. */
 const char authz_grants_sql[] =
     "SELECT id, consumer_department, consumer_system, dataset, owner_department,"
     " array_to_string(fields, E'\\x1f'), row_filter, array_to_string(purposes, E'\\x1f'),"
@@ -17,35 +17,10 @@ const char authz_grants_sql[] =
     " (revoked_at IS NOT NULL)"
     " FROM control.agreement WHERE epoch > $1::bigint ORDER BY epoch";
 
-static const char *text_of(struct arena *arena, struct db_value value)
-{
-    return arena_strndup(arena, (const char *)value.data, value.len);
-}
-
-static char **split(struct arena *arena, struct db_value value, size_t *count_r)
-{
-    char *text = arena_strndup(arena, (const char *)value.data, value.len);
-    size_t count = 1;
-    for (const char *p = text; *p != '\0'; p++)
-        count += *p == '\x1f';
-    char **items = arena_array(arena, count, sizeof *items);
-    size_t i = 0;
-    for (char *p = text; i < count; i++) {
-        items[i] = p;
-        char *end = strchr(p, '\x1f');
-        if (end == NULL)
-            continue;
-        *end = '\0';
-        p = end + 1;
-    }
-    *count_r = text[0] == '\0' && count == 1 ? 0 : count;
-    return items;
-}
-
 static unsigned parse_modes(struct arena *arena, struct db_value value)
 {
     size_t count;
-    char **items = split(arena, value, &count);
+    char **items = db_texts(arena, value, &count);
     unsigned modes = 0;
     for (size_t i = 0; i < count; i++) {
         long mode = strtol(items[i], NULL, 10);
@@ -58,7 +33,7 @@ static unsigned parse_modes(struct arena *arena, struct db_value value)
 static void bind_fields(struct authz_grant *grant, struct db_value value)
 {
     size_t count;
-    char **names = split(&grant->arena, value, &count);
+    char **names = db_texts(&grant->arena, value, &count);
     for (size_t i = 0; i < count; i++) {
         const struct schema_field *field =
             schema_message_field(grant->dataset->type, names[i], strlen(names[i]));
@@ -74,7 +49,7 @@ static void bind_fields(struct authz_grant *grant, struct db_value value)
 
 static void bind_filter(struct authz_grant *grant, struct db_value value)
 {
-    const char *text = text_of(&grant->arena, value);
+    const char *text = db_text(&grant->arena, value);
     if (text[0] == '\0')
         return;
     struct err err = ERR_INIT;
@@ -94,12 +69,12 @@ struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_r
     arena_init(arena);
     list_init(&grant->link);
     grant->refs = 1;
-    grant->id = text_of(arena, db_value(rows, row, 0));
-    grant->consumer_department = text_of(arena, db_value(rows, row, 1));
-    grant->consumer_system = text_of(arena, db_value(rows, row, 2));
-    grant->dataset_name = text_of(arena, db_value(rows, row, 3));
-    grant->owner = text_of(arena, db_value(rows, row, 4));
-    grant->purposes = split(arena, db_value(rows, row, 7), &grant->purpose_count);
+    grant->id = db_text(arena, db_value(rows, row, 0));
+    grant->consumer_department = db_text(arena, db_value(rows, row, 1));
+    grant->consumer_system = db_text(arena, db_value(rows, row, 2));
+    grant->dataset_name = db_text(arena, db_value(rows, row, 3));
+    grant->owner = db_text(arena, db_value(rows, row, 4));
+    grant->purposes = db_texts(arena, db_value(rows, row, 7), &grant->purpose_count);
     grant->modes = parse_modes(arena, db_value(rows, row, 8));
     grant->valid_from_us = db_int8(db_value(rows, row, 9));
     grant->valid_until_us = db_int8(db_value(rows, row, 10));
@@ -107,7 +82,7 @@ struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_r
     int32_t burst = db_int4(db_value(rows, row, 12));
     grant->burst = burst > 0 ? burst : (grant->rate_per_second > 1 ? grant->rate_per_second : 1);
     grant->tokens = grant->burst;
-    grant->legal_basis = text_of(arena, db_value(rows, row, 13));
+    grant->legal_basis = db_text(arena, db_value(rows, row, 13));
     struct db_value digest = db_value(rows, row, 14);
     if (digest.len == sizeof grant->digest)
         memcpy(grant->digest, digest.data, sizeof grant->digest);

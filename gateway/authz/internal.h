@@ -66,6 +66,7 @@ struct authz {
     int64_t lease_until_us;
     int64_t epoch;      /* loaded */
     int64_t epoch_next; /* being loaded */
+    size_t loading;     /* which table of it */
     bool lease_lost;
     bool anything_changed;
     /* The current schema bundle, where somebody watches it. */

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct arena;
 struct err;
 struct loop;
 
@@ -46,6 +47,10 @@ const char *db_command_tag(const struct db_rows *rows);
 int64_t db_int8(struct db_value value);
 int32_t db_int4(struct db_value value);
 bool db_bool(struct db_value value);
+/* Texts of our own statements, copied to the arena. An array comes as array_to_string(a, E'\\x1f'):
+ * no name contains U+001F. */
+char *db_text(struct arena *arena, struct db_value value);
+char **db_texts(struct arena *arena, struct db_value value, size_t *count_r);
 
 /* A statement: the text is the identity under which it is prepared once per connection. */
 struct db_sql {

@@ -1,5 +1,7 @@
 #include <libpq-fe.h>
+#include <string.h>
 
+#include "base/arena.h"
 #include "pg/db.h"
 
 /* A db_rows is a PGresult seen through a narrower window: no copy, and unit tests of other rooms
@@ -93,4 +95,22 @@ int32_t db_int4(struct db_value value)
 bool db_bool(struct db_value value)
 {
     return value.data != NULL && value.len == 1 && value.data[0] != 0;
+}
+
+char *db_text(struct arena *arena, struct db_value value)
+{
+    return arena_strndup(arena, (const char *)value.data, value.len);
+}
+
+char **db_texts(struct arena *arena, struct db_value value, size_t *count_r)
+{
+    char *rest = db_text(arena, value);
+    size_t count = rest[0] != '\0' ? 1 : 0;
+    for (const char *p = rest; *p != '\0'; p++)
+        count += *p == '\x1f';
+    char **items = arena_array(arena, count, sizeof *items);
+    for (size_t i = 0; i < count; i++)
+        items[i] = strsep(&rest, "\x1f");
+    *count_r = count;
+    return items;
 }

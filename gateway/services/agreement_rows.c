@@ -19,25 +19,6 @@ const char agreement_columns[] =
     " coalesce((extract(epoch FROM revoked_at) * 1000000)::bigint, 0),"
     " coalesce(revoke_reason, ''), epoch, digest";
 
-static char *text_of(struct arena *arena, struct db_value value)
-{
-    return arena_strndup(arena, (const char *)value.data, value.len);
-}
-
-static char **split(struct arena *arena, struct db_value value, size_t *count_r)
-{
-    char *text = text_of(arena, value);
-    size_t count = text[0] != '\0' ? 1 : 0;
-    for (const char *p = text; *p != '\0'; p++)
-        count += *p == '\x1f';
-    char **items = arena_array(arena, count, sizeof *items);
-    char *rest = text;
-    for (size_t i = 0; i < count; i++)
-        items[i] = strsep(&rest, "\x1f");
-    *count_r = count;
-    return items;
-}
-
 static Google__Protobuf__Timestamp *timestamp_of(struct arena *arena, struct db_value value)
 {
     int64_t us = db_int8(value);
@@ -52,7 +33,7 @@ static Google__Protobuf__Timestamp *timestamp_of(struct arena *arena, struct db_
 
 static void take_modes(struct arena *arena, struct db_value value, Sluice__V1__Agreement *out)
 {
-    char **modes = split(arena, value, &out->n_modes);
+    char **modes = db_texts(arena, value, &out->n_modes);
     out->modes = arena_array(arena, out->n_modes, sizeof *out->modes);
     for (size_t i = 0; i < out->n_modes; i++)
         out->modes[i] = (Sluice__V1__AgreementMode)strtol(modes[i], NULL, 10);
@@ -62,23 +43,23 @@ Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_r
 {
     Sluice__V1__Agreement *out = arena_alloc(arena, sizeof *out);
     sluice__v1__agreement__init(out);
-    out->id = text_of(arena, db_value(rows, row, 0));
-    out->consumer = text_of(arena, db_value(rows, row, 1));
-    out->dataset = text_of(arena, db_value(rows, row, 2));
-    out->fields = split(arena, db_value(rows, row, 3), &out->n_fields);
-    out->row_filter = text_of(arena, db_value(rows, row, 4));
-    out->purposes = split(arena, db_value(rows, row, 5), &out->n_purposes);
+    out->id = db_text(arena, db_value(rows, row, 0));
+    out->consumer = db_text(arena, db_value(rows, row, 1));
+    out->dataset = db_text(arena, db_value(rows, row, 2));
+    out->fields = db_texts(arena, db_value(rows, row, 3), &out->n_fields);
+    out->row_filter = db_text(arena, db_value(rows, row, 4));
+    out->purposes = db_texts(arena, db_value(rows, row, 5), &out->n_purposes);
     take_modes(arena, db_value(rows, row, 6), out);
     out->valid_from = timestamp_of(arena, db_value(rows, row, 7));
     out->valid_until = timestamp_of(arena, db_value(rows, row, 8));
     out->rate_per_second = (double)db_int8(db_value(rows, row, 9)) / 1e6;
     out->rate_burst = db_int4(db_value(rows, row, 10));
-    out->legal_basis = text_of(arena, db_value(rows, row, 11));
-    out->granted_by = text_of(arena, db_value(rows, row, 12));
+    out->legal_basis = db_text(arena, db_value(rows, row, 11));
+    out->granted_by = db_text(arena, db_value(rows, row, 12));
     out->granted_at = timestamp_of(arena, db_value(rows, row, 13));
-    out->revoked_by = text_of(arena, db_value(rows, row, 14));
+    out->revoked_by = db_text(arena, db_value(rows, row, 14));
     out->revoked_at = timestamp_of(arena, db_value(rows, row, 15));
-    out->revoke_reason = text_of(arena, db_value(rows, row, 16));
+    out->revoke_reason = db_text(arena, db_value(rows, row, 16));
     out->epoch = db_int8(db_value(rows, row, 17));
     struct db_value digest = db_value(rows, row, 18);
     out->digest = arena_alloc(arena, 2 * (size_t)digest.len + 1);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "unit/pg/harness.h"
 
 #include "pg/internal.h"
@@ -158,9 +159,39 @@ static void test_backoff_grows_to_its_limit(void **state)
     assert_in_range(backoff_ms(1000000), 1000, 2000);
 }
 
+/* array_to_string(a, E'\x1f') of no items is the empty text. */
+static void test_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t count;
+        const char *items[3];
+    } cases[] = {
+        { "", 0, { NULL } },
+        { "code", 1, { "code" } },
+        { "code\x1fname\x1f\xe5\xb8\x82", 3, { "code", "name", "\xe5\xb8\x82" } },
+        { "\x1f", 2, { "", "" } },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arena arena;
+        size_t count = 99;
+        arena_init(&arena);
+        struct db_value value = { .data = (const uint8_t *)cases[i].text,
+                                  .len = (uint32_t)strlen(cases[i].text) };
+        char **items = db_texts(&arena, value, &count);
+        assert_int_equal(count, cases[i].count);
+        for (size_t n = 0; n < count; n++)
+            assert_string_equal(items[n], cases[i].items[n]);
+        assert_string_equal(db_text(&arena, value), cases[i].text);
+        arena_fini(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_texts),
         cmocka_unit_test(test_fixed_width_values),
         cmocka_unit_test(test_rows_are_results),
         cmocka_unit_test(test_write_kinds),
