@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/utf8.h"
+#include "schema/prescan.h"
 #include "schema/program_run.h"
 
 /* --- verdicts ----------------------------------------------------------------------------------- */
@@ -187,6 +188,18 @@ static enum outcome check_rank(struct run *run)
     return OUTCOME_REJECTED;
 }
 
+/* A receiver's pre-scan refuses more fields and elements than a small record has bytes. */
+static enum outcome check_large(struct run *run, size_t before)
+{
+    size_t len = run->out->len - before;
+    const struct schema_message *type = run->program->mapping->dataset.type;
+    if (len > PLAN_RECORD_BYTES_MAX)
+        return program_reject(run, NULL, "record", "RECORD_TOO_LARGE");
+    if (schema_prescan(type, run->out->data + before, len, NULL) != 0)
+        return program_reject(run, NULL, "record", "RECORD_ELEMENTS");
+    return OUTCOME_DONE;
+}
+
 int program_run(struct program *program, const struct db_rows *rows, int row, struct buf *out,
                 struct schema_row_report *report_r, struct err *err)
 {
@@ -209,8 +222,8 @@ int program_run(struct program *program, const struct db_rows *rows, int row, st
     enum outcome outcome = program->result.rank < 0 ? OUTCOME_DONE : check_rank(&run);
     if (outcome == OUTCOME_DONE)
         outcome = program_run_ops(&run);
-    if (outcome == OUTCOME_DONE && out->len - before > PLAN_RECORD_BYTES_MAX)
-        outcome = program_reject(&run, NULL, "record", "RECORD_TOO_LARGE");
+    if (outcome == OUTCOME_DONE && out->len - before > PRESCAN_ELEMENTS_MAX)
+        outcome = check_large(&run, before);
     if (outcome == OUTCOME_DONE)
         return 0;
     out->len = before;

@@ -52,6 +52,7 @@ static const struct type_case cases[] = {
     { "int4[]", "int4[]", "'{1,NULL}'", "numbers", "!ARRAY_NULL_ELEMENT" },
     { "int4[]", "int4[]", "'{}'", "numbers", "" },
     { "int4[]", "int4[]", "'[5:6]={1,2}'::int4[]", "numbers", "\"numbers\":[1,2]" },
+    { "int4[]", "int4[]", "array_fill(7, ARRAY[65536])", "numbers", "!RECORD_ELEMENTS" },
     { "int4[]", "int4[]", "array_fill(7, ARRAY[70000])", "numbers", "!ARRAY_TOO_LONG" },
 
     { "numeric", "numeric", "'-0.00010'", "amount", "\"amount\":\"-0.00010\"" },
