@@ -51,8 +51,9 @@ static enum outcome run_text(struct run *run, const struct program_op *op)
     struct buf *out = run->out;
     if (value.data == NULL)
         return program_absent(run, op);
-    if (!utf8_valid(value.data, value.len))
-        return program_reject(run, op->leaf, "type", "NOT_UTF8");
+    const char *code = program_text_problem(value.data, value.len);
+    if (code != NULL)
+        return program_reject(run, op->leaf, "type", code);
     if (value.len == 0 && !op->leaf->field->has_presence)
         return OUTCOME_DONE;
     if (value.len > PLAN_RECORD_BYTES_MAX)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "schema/program.h"
+#include "schema/program_run.h"
 
 static const char *put(int result)
 {
@@ -263,19 +263,24 @@ static const char *encode_bool(const uint8_t *text, size_t len, struct buf *out)
     return put(buf_append_byte(out, yes));
 }
 
+static const char *put_bytes(const uint8_t *data, size_t len, struct buf *out)
+{
+    if (buf_reserve(out, len + 10) != 0)
+        return "VALUE_TOO_LONG";
+    (void)buf_append_varint(out, len);
+    return put(buf_append(out, data, len));
+}
+
 const char *program_encode_text(const struct schema_field *field, const uint8_t *text, size_t len,
                                 struct buf *out)
 {
     switch (field->type) {
-    case SCHEMA_STRING:
-        if (!utf8_valid(text, len))
-            return "NOT_UTF8";
-        /* fall through */
+    case SCHEMA_STRING: {
+        const char *problem = program_text_problem(text, len);
+        return problem != NULL ? problem : put_bytes(text, len, out);
+    }
     case SCHEMA_BYTES:
-        if (buf_reserve(out, len + 10) != 0)
-            return "VALUE_TOO_LONG";
-        (void)buf_append_varint(out, len);
-        return put(buf_append(out, text, len));
+        return put_bytes(text, len, out);
     case SCHEMA_ENUM: {
         const struct schema_enum_value *value = program_enum_value(field, (const char *)text, len);
         if (value == NULL)
@@ -417,6 +422,12 @@ static bool read_scalar(struct json *json, struct buf *out)
     return (number || truth) && buf_append(out, text, len) == 0;
 }
 
+static const char *at_end(struct json *json)
+{
+    skip_blanks(json);
+    return json->at == json->len ? NULL : "JSON_NOT_FLAT";
+}
+
 const char *program_encode_map(const struct schema_field *field, const uint8_t *text, size_t len,
                                struct buf *out, struct buf *scratch)
 {
@@ -426,7 +437,7 @@ const char *program_encode_map(const struct schema_field *field, const uint8_t *
     if (!accept(&json, '{'))
         return "JSON_NOT_OBJECT";
     if (accept(&json, '}'))
-        return NULL;
+        return at_end(&json);
     do {
         buf_reset(scratch);
         if (!read_string(&json, scratch) || !accept(&json, ':'))
@@ -447,5 +458,5 @@ const char *program_encode_map(const struct schema_field *field, const uint8_t *
         (void)buf_append_varint(out, value_len);
         (void)buf_append(out, scratch->data + key_len, value_len);
     } while (accept(&json, ','));
-    return accept(&json, '}') ? NULL : "JSON_NOT_FLAT";
+    return accept(&json, '}') ? at_end(&json) : "JSON_NOT_FLAT";
 }

@@ -6,6 +6,9 @@
 #ifndef SLUICE_SCHEMA_PROGRAM_RUN_H
 #define SLUICE_SCHEMA_PROGRAM_RUN_H
 
+#include <string.h>
+
+#include "base/utf8.h"
 #include "schema/program.h"
 
 /* What happened to one value. */
@@ -65,6 +68,14 @@ enum outcome program_run_taken(struct run *run, const struct program_op *op);
 enum outcome program_run_ops(struct run *run);
 /* Puts tag and length in front of what stands behind `start`. */
 enum outcome program_close_message(struct run *run, const struct program_op *op, size_t start);
+
+/* NULL, or why bytes are no text. PostgreSQL's text holds no U+0000, and no reader of ours takes one. */
+static inline const char *program_text_problem(const uint8_t *data, size_t len)
+{
+    if (!utf8_valid(data, len))
+        return "NOT_UTF8";
+    return len > 0 && memchr(data, '\0', len) != NULL ? "TEXT_HAS_NUL" : NULL;
+}
 
 static inline uint16_t get16(const uint8_t *data)
 {

@@ -30,9 +30,8 @@ static enum value_state text_value(struct db_value value, bool padded, struct bu
     size_t len = value.len;
     while (padded && len > 0 && value.data[len - 1] == ' ')
         len--;
-    if (!utf8_valid(value.data, len))
-        return rejected("NOT_UTF8", code_r);
-    return append(out, value.data, len, code_r);
+    const char *problem = program_text_problem(value.data, len);
+    return problem != NULL ? rejected(problem, code_r) : append(out, value.data, len, code_r);
 }
 
 /* Decimal digits of a number, at least `width` of them; answers the place behind. */
