@@ -41,6 +41,7 @@ struct program_op {
     const int *columns;       /* result column of each part */
     const int *taken_columns; /* OP_TAKEN: of the other field's parts */
     struct program *child;    /* OP_CHILD: what a row of the other table goes through */
+    bool checked_text;        /* OP_LEAF: a string field whose chain begins with a checked text */
     const uint8_t *bytes;
     size_t bytes_len;
     int32_t oneof; /* index into the program's oneofs, or -1 */

@@ -163,6 +163,10 @@ static void leaf_op(struct program *program, struct program_op *op, const struct
     op->kind = leaf_kind(program, leaf);
     op->columns = part_columns(leaf, program->result.column, arena);
     op->column = op->columns[0];
+    op->checked_text = op->kind == OP_LEAF && leaf->field->type == SCHEMA_STRING;
+    for (size_t i = 0; i < leaf->part_count; i++)
+        if (program->columns[leaf->parts[i].column].type == COLUMN_BYTEA)
+            op->checked_text = false;
     if (op->kind == OP_CONSTANT)
         constant_op(op, leaf, arena);
     if (op->kind == OP_TAKEN)

@@ -161,9 +161,9 @@ const struct schema_enum_value *program_enum_value(const struct schema_field *fi
                                                    const char *text, size_t len)
 {
     int64_t number = 0;
-    const struct schema_enum_value *value = schema_enum_by_name(field->enumeration, text, len);
-    if (value != NULL)
-        return value;
+    bool digits = len > 0 && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'));
+    if (!digits) /* a name is an identifier */
+        return schema_enum_by_name(field->enumeration, text, len);
     if (signed_value((const uint8_t *)text, len, INT32_MIN, INT32_MAX, &number) != NULL)
         return NULL;
     return schema_enum_by_number(field->enumeration, (int32_t)number);

@@ -73,11 +73,18 @@ static enum value_state part_text(struct run *run, const struct mapping_leaf *le
     return VALUE_TEXT;
 }
 
+static bool plain(uint8_t byte)
+{
+    return byte > ' ' && byte < 0x7f;
+}
+
 /* Without the blanks at both ends. */
 static struct slice trimmed(const struct buf *value)
 {
     size_t start = 0, end = value->len;
     uint32_t cp = 0;
+    if (end > 0 && plain(value->data[0]) && plain(value->data[end - 1]))
+        return slice_of(value->data, end);
     while (start < end) {
         size_t step = utf8_decode(value->data + start, end - start, &cp);
         if (step == 0 || !normaliser_blank(cp))
@@ -211,6 +218,24 @@ static enum outcome encode(struct run *run, const struct program_op *op, const u
     return program_take_oneof(run, op);
 }
 
+/* program->value of a chain that began with a text: it is one still. */
+static enum outcome encode_checked(struct run *run, const struct program_op *op)
+{
+    struct buf *out = run->out;
+    const struct buf *value = &run->program->value;
+    if (value->len == 0 && !op->leaf->field->has_presence)
+        return OUTCOME_DONE;
+    if (buf_reserve(out, value->len + 16) != 0)
+        return OUTCOME_FULL;
+    uint8_t *at = out->data + out->len;
+    memcpy(at, op->tag, op->tag_len);
+    at += op->tag_len;
+    at += varint_put(at, value->len);
+    memcpy(at, value->data, value->len);
+    out->len = (size_t)(at - out->data) + value->len;
+    return op->oneof < 0 ? OUTCOME_DONE : program_take_oneof(run, op);
+}
+
 enum outcome program_absent(struct run *run, const struct program_op *op)
 {
     const struct mapping_leaf *leaf = op->leaf;
@@ -253,7 +278,8 @@ enum outcome program_run_leaf(struct run *run, const struct program_op *op)
     enum outcome outcome = program_run_steps(run, leaf);
     if (outcome != OUTCOME_DONE)
         return outcome;
-    return encode(run, op, program->value.data, program->value.len);
+    return op->checked_text ? encode_checked(run, op)
+                            : encode(run, op, program->value.data, program->value.len);
 }
 
 /* --- without text on the way -------------------------------------------------------------------- */
