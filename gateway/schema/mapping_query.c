@@ -40,14 +40,13 @@ static void fail(struct lexer *lexer, const char *problem)
 static void skip_quoted(struct lexer *lexer, char mark, bool escapes)
 {
     for (const char *p = lexer->at + 1; *p != '\0'; p++) {
-        if (*p == '\\' && escapes && p[1] != '\0') {
+        bool escaped = *p == '\\' && escapes && p[1] != '\0';
+        if (escaped || (*p == mark && p[1] == mark)) {
             p++;
         } else if (*p == '\\' && mark == '\'' && !escapes) {
             /* What it means depends on standard_conforming_strings. */
             fail(lexer, "write a backslash inside a text as E'\\\\'");
             return;
-        } else if (*p == mark && p[1] == mark) {
-            p++;
         } else if (*p == mark) {
             lexer->at = p + 1;
             return;
