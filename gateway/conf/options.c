@@ -31,7 +31,8 @@ static const struct conf_option options[] = {
     { "tls.client_ca", CONF_FILE, MAIN(tls_client_ca), 0, 0, "", NULL, NULL, false,
       "Certificate authorities that sign clients, PEM.", "签发客户端证书的 CA（PEM）。" },
     { "tls.crl", CONF_FILE, MAIN(tls_crl), 0, 0, "", "", NULL, false,
-      "Certificate revocation list, PEM.", "证书吊销列表（PEM）。" },
+      "Certificate revocation list, PEM. A new one counts within seconds, without a reload.",
+      "证书吊销列表（PEM）；更新后数秒内生效，无需重新加载。" },
     { "tls.allow_tls12", CONF_BOOL, MAIN(tls_allow_tls12), 0, 0, "", "false", NULL, false,
       "Also accept TLS 1.2 with AEAD suites.", "是否同时接受 TLS 1.2（仅 AEAD 套件）。" },
 

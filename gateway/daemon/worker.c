@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -30,6 +31,7 @@ enum {
     SCHEMA_RETRY_MS = 250,  /* while the control database cannot say which bundle to serve */
     SCHEMA_WAIT_MS = 15000, /* below the master's start limit, so that the reason is told */
     SCHEMA_REPORT_MS = 30000,
+    CRL_LOOK_MS = 2000, /* a new revocation list counts this long after it was put there */
 };
 
 struct worker {
@@ -47,6 +49,8 @@ struct worker {
     struct loop_timer stats_timer;
     struct loop_timer drain_timer;
     struct loop_timer schema_timer;
+    struct loop_timer crl_timer;
+    struct stat crl; /* of the revocation list that was read last */
     struct loop_signal on_term;
     struct schema_fetch *fetch;
     struct schema_report *report;
@@ -113,6 +117,39 @@ static void on_term(void *arg)
 {
     struct worker *worker = arg;
     drain(worker, worker->conf->drain_ms);
+}
+
+/* --- the revocation list --------------------------------------------------------------------- */
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Looked at while draining too: old streams belong to revoked peers as well as new ones. A file that
+ * is being written is refused, and read again when it has changed once more. */
+static void look_at_crl(void *arg)
+{
+    struct worker *worker = arg;
+    struct stat now;
+    struct err err = ERR_INIT;
+    loop_timer_start(&worker->crl_timer, CRL_LOOK_MS);
+    if (stat(worker->conf->tls_crl, &now) != 0)
+        memset(&now, 0, sizeof now); /* gone: the list that was read stays in force */
+    if (same_file(&now, &worker->crl))
+        return;
+    worker->crl = now;
+    if (tls_context_renew_crl(worker->tls, worker->conf->tls_crl, &err) < 0) {
+        (void)err_detail(&err, "the list read before stays in force");
+        log_error(LOG_ERROR, NULL, "crl_refused", &err);
+        return;
+    }
+    log_event(LOG_INFO, NULL, "crl_renewed", LOG_STR("file", worker->conf->tls_crl));
+    if (worker->systems == NULL)
+        return;
+    rpc_server_recheck(worker->systems);
+    rpc_server_recheck(worker->officers);
 }
 
 /* --- the auditor ----------------------------------------------------------------------------- */
@@ -489,6 +526,8 @@ static int open_worker(struct worker *worker, struct err *err)
     worker->tls = tls_context_new(&tls, err);
     if (worker->tls == NULL || gateway_open(&worker->gateway, worker->loop, conf, err) < 0)
         return -1;
+    if (conf->tls_crl != NULL) /* read again at the first look, in case it changed meanwhile */
+        loop_timer_start(&worker->crl_timer, CRL_LOOK_MS);
     open_audit(worker);
     return open_schema(worker, err);
 }
@@ -504,6 +543,7 @@ int worker_main(const struct process_options *options)
     loop_timer_init(&worker->stats_timer, worker->loop, send_stats, worker);
     loop_timer_init(&worker->drain_timer, worker->loop, drain_look, worker);
     loop_timer_init(&worker->schema_timer, worker->loop, schema_turn, worker);
+    loop_timer_init(&worker->crl_timer, worker->loop, look_at_crl, worker);
     if (open_worker(worker, &err) < 0) {
         log_error(LOG_ERROR, NULL, "worker_refused", &err);
         process_report(worker->master, err.text, NULL);
@@ -523,6 +563,7 @@ int worker_main(const struct process_options *options)
     loop_timer_fini(&worker->stats_timer);
     loop_timer_fini(&worker->drain_timer);
     loop_timer_fini(&worker->schema_timer);
+    loop_timer_fini(&worker->crl_timer);
     loop_signal_fini(&worker->on_term);
     for (size_t i = 0; i < sizeof worker->others / sizeof worker->others[0]; i++)
         buf_fini(&worker->others[i]);

@@ -330,6 +330,11 @@ void conn_want_read(struct conn *conn, bool want)
         loop_task_post(conn->loop, &conn->again);
 }
 
+bool conn_peer_trusted(const struct conn *conn, const struct tls_context *tls)
+{
+    return conn->state != CONN_OPEN || tls_peer_trusted(tls, conn->ssl);
+}
+
 const struct tls_peer *conn_peer(const struct conn *conn)
 {
     return &conn->peer;

@@ -47,6 +47,8 @@ ssize_t conn_write(struct conn *conn, const void *data, size_t len);
 void conn_want_read(struct conn *conn, bool want);
 /* Closed connections whose peers may still be reading: a process waits for them before it exits. */
 int conn_lingering(void);
+/* False when the handshake is done and the peer would not pass it now (its certificate is revoked). */
+bool conn_peer_trusted(const struct conn *conn, const struct tls_context *tls);
 const struct tls_peer *conn_peer(const struct conn *conn); /* valid after `ready` */
 const char *conn_address(const struct conn *conn);         /* "127.0.0.1:51234" */
 

@@ -35,6 +35,7 @@ enum {
     H2_IDLE_MS = 300000,            /* no stream open */
     H2_PREFACE_MS = 10000,          /* from handshake to the first request */
     H2_HEADERS_MS = 10000,          /* from a header block's first byte to its last */
+    H2_DISTRUST_MS = 1000,          /* for the last status of the calls of a revoked peer */
     H2_GOAWAY_ROUND_TRIP_MS = 1000, /* between the shutdown notice and the final GOAWAY */
 };
 
@@ -71,6 +72,10 @@ struct h2_server *h2_server_new(struct loop *loop, int listen_fd,
 /* Accepts nothing new, tells peers to go (two-step GOAWAY); connections end with their last stream.
  */
 void h2_server_drain(struct h2_server *server);
+/* After a new revocation list: connections of peers that would no longer pass the handshake take no
+ * new stream, and end with their last one, at the latest after H2_DISTRUST_MS. */
+void h2_server_recheck(struct h2_server *server);
+bool h2_stream_distrusted(const struct h2_stream *stream); /* it is on such a connection */
 int h2_server_connections(const struct h2_server *server);
 int h2_server_streams(const struct h2_server *server);
 /* Resets what is left. `closed` fires for each stream before this returns to the loop. */

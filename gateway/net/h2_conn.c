@@ -175,9 +175,21 @@ static void on_idle(void *arg)
 static void on_certificate_expired(void *arg)
 {
     struct h2_conn *conn = arg;
-    log_event(LOG_INFO, NULL, "peer_certificate_expired",
+    log_event(LOG_INFO, NULL,
+              conn->distrusted ? "peer_certificate_revoked_end" : "peer_certificate_expired",
               LOG_STR("peer", conn_peer(conn->conn)->uri));
     h2_session_terminate(conn, NGHTTP2_NO_ERROR);
+    h2_conn_wake(conn);
+}
+
+static void distrust(struct h2_conn *conn)
+{
+    log_event(LOG_WARN, NULL, "peer_certificate_revoked",
+              LOG_STR("peer", conn_peer(conn->conn)->uri));
+    conn->distrusted = true;
+    conn->going_away = true;
+    send_final_goaway(conn);
+    loop_timer_start(&conn->expiry_timer, H2_DISTRUST_MS);
     h2_conn_wake(conn);
 }
 
@@ -371,6 +383,21 @@ void h2_server_drain(struct h2_server *server)
     server->draining = true;
     loop_io_want(&server->listen_io, LOOP_NONE);
     list_for_each(link, &server->conns) go_away(list_item(link, struct h2_conn, link));
+}
+
+void h2_server_recheck(struct h2_server *server)
+{
+    list_for_each(link, &server->conns)
+    {
+        struct h2_conn *conn = list_item(link, struct h2_conn, link);
+        if (!conn->distrusted && !conn_peer_trusted(conn->conn, server->options.tls))
+            distrust(conn);
+    }
+}
+
+bool h2_stream_distrusted(const struct h2_stream *stream)
+{
+    return stream->conn->distrusted;
 }
 
 int h2_server_connections(const struct h2_server *server)

@@ -76,6 +76,7 @@ struct h2_conn {
     bool busy; /* has streams */
     bool going_away;
     bool final_goaway;
+    bool distrusted; /* its certificate was revoked */
     bool in_session; /* inside nghttp2: nothing may be freed */
     bool dead;
     int flood_frames;

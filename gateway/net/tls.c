@@ -1,6 +1,7 @@
 #include "net/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -48,14 +49,88 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_OK;
 }
 
-static int load_crl(SSL_CTX *ssl, const char *file, struct err *err)
+static bool signed_by_any(X509_CRL *crl, const STACK_OF(X509) * authorities)
 {
-    X509_STORE *store = SSL_CTX_get_cert_store(ssl);
-    X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
-    if (lookup == NULL || X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) <= 0)
-        return config_error(err, "cannot read the certificate revocation list", file);
-    (void)X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+    for (int i = 0; i < sk_X509_num(authorities); i++) {
+        X509 *authority = sk_X509_value(authorities, i);
+        if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(authority)) == 0 &&
+            X509_CRL_verify(crl, X509_get0_pubkey(authority)) == 1)
+            return true;
+    }
+    return false;
+}
+
+/* One that is out of date would refuse every peer, one of a stranger none. */
+static int check_crl(X509_CRL *crl, const STACK_OF(X509) * authorities, const char *file,
+                     struct err *err)
+{
+    const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
+    if (!signed_by_any(crl, authorities))
+        return config_error(err, "the revocation list is not signed by a client authority", file);
+    if (X509_cmp_current_time(X509_CRL_get0_lastUpdate(crl)) > 0 ||
+        (next != NULL && X509_cmp_current_time(next) < 0))
+        return config_error(err, "the revocation list is out of date", file);
     return 0;
+}
+
+/* Every list in the file, or nothing. */
+static int add_crls(X509_STORE *store, const char *file, struct err *err)
+{
+    STACK_OF(X509) *authorities = X509_STORE_get1_all_certs(store);
+    BIO *bio = BIO_new_file(file, "r");
+    int count = 0, result = 0;
+    X509_CRL *crl;
+    while (bio != NULL && result == 0 &&
+           (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
+        result = check_crl(crl, authorities, file, err);
+        if (result == 0 && X509_STORE_add_crl(store, crl) != 1)
+            result = config_error(err, "the revocation list cannot be used", file);
+        X509_CRL_free(crl);
+        count++;
+    }
+    /* A file that ends, ends with this; anything else is a block that cannot be read. */
+    bool whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    BIO_free(bio);
+    sk_X509_pop_free(authorities, X509_free);
+    if (result == 0 && (count == 0 || !whole))
+        result = config_error(err, "cannot read the certificate revocation list", file);
+    ERR_clear_error();
+    (void)X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+    return result;
+}
+
+/* The client authorities stay those of the start: only the lists are read again. */
+int tls_context_renew_crl(struct tls_context *context, const char *crl_file, struct err *err)
+{
+    STACK_OF(X509) *authorities = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(context->ssl));
+    X509_STORE *store = X509_STORE_new();
+    if (store == NULL || authorities == NULL)
+        abort();
+    for (int i = 0; i < sk_X509_num(authorities); i++)
+        (void)X509_STORE_add_cert(store, sk_X509_value(authorities, i));
+    sk_X509_pop_free(authorities, X509_free);
+    if (add_crls(store, crl_file, err) < 0) {
+        X509_STORE_free(store);
+        return -1;
+    }
+    SSL_CTX_set_cert_store(context->ssl, store);
+    return 0;
+}
+
+bool tls_peer_trusted(const struct tls_context *context, const SSL *ssl)
+{
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    X509_STORE_CTX *check = X509_STORE_CTX_new();
+    if (check == NULL)
+        abort();
+    bool trusted = certificate != NULL &&
+                   X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(context->ssl), certificate,
+                                       SSL_get_peer_cert_chain(ssl)) == 1 &&
+                   X509_STORE_CTX_set_purpose(check, X509_PURPOSE_SSL_CLIENT) == 1 &&
+                   X509_verify_cert(check) == 1;
+    X509_STORE_CTX_free(check);
+    ERR_clear_error();
+    return trusted;
 }
 
 static int check_key_mode(const char *file, struct err *err)
@@ -88,7 +163,8 @@ static int load_files(SSL_CTX *ssl, const struct tls_options *options, struct er
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(options->client_ca_file);
     if (names != NULL)
         SSL_CTX_set_client_CA_list(ssl, names);
-    return options->crl_file != NULL ? load_crl(ssl, options->crl_file, err) : 0;
+    return options->crl_file != NULL ? add_crls(SSL_CTX_get_cert_store(ssl), options->crl_file, err)
+                                     : 0;
 }
 
 struct tls_context *tls_context_new(const struct tls_options *options, struct err *err)

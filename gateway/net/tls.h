@@ -33,6 +33,12 @@ struct tls_peer {
 
 /* NULL with INVALID_ARGUMENT/TLS_CONFIG and the file's name in the text. */
 struct tls_context *tls_context_new(const struct tls_options *options, struct err *err);
+/* Reads the revocation list again and puts it in the place of the one before, for handshakes from
+ * now on. -1 with INVALID_ARGUMENT/TLS_CONFIG when it cannot be read, is not signed by one of the
+ * client authorities or is out of date; the one before stays then. */
+int tls_context_renew_crl(struct tls_context *context, const char *crl_file, struct err *err);
+/* Whether a peer whose handshake was done would pass it now. */
+bool tls_peer_trusted(const struct tls_context *context, const SSL *ssl);
 void tls_context_free(struct tls_context **context);
 /* A server-side SSL on `fd`, ready for SSL_do_handshake. */
 SSL *tls_accept(struct tls_context *context, int fd);

@@ -327,6 +327,19 @@ void rpc_server_sweep(struct rpc_server *server)
     }
 }
 
+void rpc_server_recheck(struct rpc_server *server)
+{
+    h2_server_recheck(server->h2);
+    list_for_each(link, &server->calls)
+    {
+        struct call *call = list_item(link, struct call, link);
+        if (call->stream != NULL && h2_stream_distrusted(call->stream) &&
+            (call->phase == CALL_RUNNING || call->phase == CALL_ANSWERED))
+            call_cancel(call, ERR_UNAUTHENTICATED, "CERTIFICATE_REVOKED",
+                        "the client certificate was revoked; ask for a new one");
+    }
+}
+
 void rpc_server_end_calls(struct rpc_server *server)
 {
     list_for_each(link, &server->calls)

@@ -41,6 +41,9 @@ bool rpc_server_draining(const struct rpc_server *server);
 bool rpc_server_idle(const struct rpc_server *server); /* no connection left */
 /* Ends every call whose method may no longer release (after a revocation or a lost lease). */
 void rpc_server_sweep(struct rpc_server *server);
+/* After a new revocation list: ends the calls of peers whose certificate is no longer good,
+ * UNAUTHENTICATED/CERTIFICATE_REVOKED, and then their connections. */
+void rpc_server_recheck(struct rpc_server *server);
 /* Ends every running call: UNAVAILABLE, reason SHUTTING_DOWN. */
 void rpc_server_end_calls(struct rpc_server *server);
 

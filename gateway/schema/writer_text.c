@@ -115,7 +115,7 @@ static const char *map_text(const struct scan *scan, const struct scan_slot *slo
         const struct scan_item *item = &scan->items[at];
         if ((item->text.len > 0 && memchr(item->text.data, '\0', item->text.len) != NULL) ||
             (item->value.len > 0 && memchr(item->value.data, '\0', item->value.len) != NULL))
-            return "TEXT_NUL";
+            return "TEXT_HAS_NUL";
         if (at != slot->first)
             problem = put(buf_append_str(out, ", "));
         if (problem == NULL)

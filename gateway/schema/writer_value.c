@@ -38,7 +38,7 @@ static size_t characters(struct slice text)
 static const char *text_problem(struct slice text)
 {
     if (text.len > 0 && memchr(text.data, '\0', text.len) != NULL)
-        return "TEXT_NUL"; /* PostgreSQL has no such text */
+        return "TEXT_HAS_NUL"; /* PostgreSQL has no such text */
     return utf8_valid(text.data, text.len) ? NULL : "NOT_UTF8";
 }
 

@@ -144,7 +144,7 @@ def test_a_bad_certificate_is_refused_and_the_old_goes_on(own):
     mark = len(gateway.log())
     gateway.reload()
     wait_for(lambda: "gateway.pem" in gateway.log()[mark:], 10, "the refusal in the log")
-    assert generation(gateway) == before
+    wait_for(lambda: generation(gateway) == before, 5, "the refused generation to be gone")
     lookup(peers[0], unique())
     certificate.write_bytes(good)
 
