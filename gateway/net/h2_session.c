@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,8 +183,9 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     (void)frame;
     struct h2_conn *conn = arg;
     struct h2_stream *stream = source->ptr;
-    if (conn->out.len >= H2_PULL_BYTES)
-        return NGHTTP2_ERR_WOULDBLOCK;
+    /* What on_read_body promised is taken at once: a frame that waited here would be sent from a body
+     * that may have been discarded meanwhile. */
+    assert(len <= stream->out.len - stream->out_sent);
     (void)buf_append(&conn->out, head, 9);
     (void)buf_append(&conn->out, stream->out.data + stream->out_sent, len);
     stream->out_sent += len;
@@ -195,7 +197,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
         stream->out_sent = 0;
     }
     h2_stream_account(stream);
-    return 0;
+    return conn->out.len >= H2_PULL_BYTES ? NGHTTP2_ERR_PAUSE : 0; /* enough for this pull */
 }
 
 static ssize_t on_read_body(nghttp2_session *session, int32_t stream_id, uint8_t *unused,

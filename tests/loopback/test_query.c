@@ -92,8 +92,11 @@ static void refusals_have_one_entry(void **state)
 
 /* --- a reader that stops ----------------------------------------------------------------------- */
 
+/* Ours is full, and PostgreSQL waits; a backend of the case before may wait a moment longer. */
 static bool backend_waits(struct loopback *world)
 {
+    if (h2_bytes_held() < CALL_UNSENT_HIGH_BYTES)
+        return false;
     char *waiting = postgres_value(world->postgres,
                                    "SELECT count(*) FROM pg_stat_activity WHERE usename = 'reader' "
                                    "AND wait_event = 'ClientWrite'");
@@ -127,7 +130,9 @@ static bool nothing_leased(struct loopback *world)
 
 static bool backend_is_free(struct loopback *world)
 {
-    return !backend_waits(world) && h2_bytes_held() == 0;
+    struct db_stats stats;
+    db_source_stats(world->gateway.sources[0].db, &stats);
+    return stats.leased_busy == 0 && h2_bytes_held() == 0;
 }
 
 /* Records are gone at once; the status waits a while for a reader that comes back. */
@@ -158,6 +163,31 @@ static void a_revocation_ends_a_stream_that_waits(void **state)
     wire_allow(world->call, 65535);
     loopback_settle(world);
     assert_int_equal(world->call->body.len, 0);
+    expect(world, world->call, 7, "AGREEMENT_REVOKED",
+           "DECISION ALLOWED, DELIVERY REFUSED AGREEMENT_REVOKED");
+}
+
+/* The connection itself is blocked, with frames begun: what was discarded must not be sent, nor what
+ * lies behind it in memory. */
+static bool connection_is_blocked(struct loopback *world)
+{
+    return wire_received(world->wire)->len >= WIRE_SNDBUF_BYTES;
+}
+
+static void a_revocation_while_the_connection_is_blocked_sends_nothing_stale(void **state)
+{
+    struct loopback *world = *state;
+    loopback_rewire(world, &(struct wire_options){ .uri = LOOPBACK_SUBJECT });
+    start_query(world, NULL, NULL);
+    loopback_until(world, backend_waits);
+    wire_stall(world->wire, true);
+    wire_allow(world->call, 16 * 1024 * 1024);
+    loopback_until(world, connection_is_blocked);
+    loopback_revoke(world);
+    loopback_until(world, backend_is_free);
+    wire_stall(world->wire, false);
+    loopback_settle(world);
+    assert_true(world->call->body.len > 0 && world->call->body.len < 256 * 1024);
     expect(world, world->call, 7, "AGREEMENT_REVOKED",
            "DECISION ALLOWED, DELIVERY REFUSED AGREEMENT_REVOKED");
 }
@@ -250,6 +280,7 @@ int main(void)
         CASE(a_stalled_reader_stops_the_backend_and_nothing_grows),
         CASE(a_deadline_ends_a_stream_that_nobody_reads),
         CASE(a_revocation_ends_a_stream_that_waits),
+        CASE(a_revocation_while_the_connection_is_blocked_sends_nothing_stale),
         CASE(a_caller_may_go_at_every_step),
         CASE(a_caller_that_goes_in_the_middle_frees_the_source),
     };

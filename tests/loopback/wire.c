@@ -17,7 +17,7 @@
 #include "net/conn.h"
 #include "net/loop.h"
 
-enum { WIRE_BYTES_MAX = 256 * 1024 * 1024 };
+enum { WIRE_BYTES_MAX = 256 * 1024 * 1024, WIRE_WINDOW_BYTES = 64 * 1024 * 1024 };
 
 /* The server's half. */
 struct conn {
@@ -383,6 +383,8 @@ static nghttp2_session *make_session(struct wire *wire)
         { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, wire->options.window_bytes },
     };
     (void)nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, 2);
+    /* Streams are held by their own windows, not by the connection's. */
+    (void)nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, WIRE_WINDOW_BYTES);
     return session;
 }
 
