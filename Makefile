@@ -9,9 +9,9 @@ VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' NEWS.md 2>/dev/null 
 # Rooms from the lowest floor to the highest; tests/lint/floors.sh checks who may include whom.
 ROOMS := base conf net pg schema authz audit rpc services daemon cli
 
-PKGS := libevent libevent_pthreads openssl libnghttp2 libprotobuf-c libpq jansson libfyaml libutf8proc libcurl libpcre2-8
+PKGS := libevent libevent_pthreads openssl libnghttp2 libprotobuf-c libpq jansson libfyaml libutf8proc libcurl libpcre2-8 libzip
 PKG_CFLAGS := $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
-PKG_LIBS := $(shell pkg-config --libs libevent openssl libnghttp2 libprotobuf-c libpq jansson libfyaml libutf8proc libpcre2-8 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs libevent openssl libnghttp2 libprotobuf-c libpq jansson libfyaml libutf8proc libpcre2-8 libzip 2>/dev/null)
 CLI_LIBS := $(shell pkg-config --libs libcurl 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wswitch-enum -Wstrict-prototypes -Wvla -Wformat=2 -Wconversion -Werror
@@ -93,6 +93,8 @@ $(O)/obj/%.o: gateway/%.c | generated
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 $(O)/obj/rpc/api_descriptors.o: $(O)/gen/api.pb
+# Files that stand in every evidence bundle.
+$(O)/obj/audit/evidence_build.o: $(wildcard gateway/audit/evidence/*)
 $(O)/obj/rpc/api_descriptors.o: CFLAGS += -DAPI_DESCRIPTOR_FILE='"$(O)/gen/api.pb"'
 
 define room_rules
@@ -107,7 +109,7 @@ $(O)/sluiced: $(O)/obj/daemon/main.o $(call LIBS,daemon services rpc audit authz
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $^ -Wl,--end-group $(PKG_LIBS)
 
-$(O)/sluice: $(O)/obj/cli/main.o $(call LIBS,cli schema pg conf base)
+$(O)/sluice: $(O)/obj/cli/main.o $(call LIBS,cli audit schema pg net conf base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $^ -Wl,--end-group $(PKG_LIBS) $(CLI_LIBS)
 

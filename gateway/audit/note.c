@@ -240,6 +240,19 @@ const char *note_verifier_name(const struct note_verifier *verifier)
     return verifier->name;
 }
 
+enum note_kind note_verifier_kind(const struct note_verifier *verifier)
+{
+    switch (verifier->key.algorithm) {
+    case NOTE_SM2:
+        return NOTE_KIND_SM2;
+    case NOTE_COSIGNATURE:
+        return NOTE_KIND_COSIGNATURE;
+    case NOTE_ED25519:
+        break;
+    }
+    return NOTE_KIND_ED25519;
+}
+
 static int malformed(struct err *err, const char *what)
 {
     return err_set(err, ERR_INVALID_ARGUMENT, "NOTE_MALFORMED", "Not a signed note: %s.", what);

@@ -3,9 +3,9 @@
  * Ownership: signers and verifiers are heap objects of the caller's; signers wipe their keys.
  * Never calls back.
  * Limits: NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX; hostile input is expected everywhere.
- * Does not know what the text says (that is checkpoint.h). Type 0x01 is Ed25519 (RFC 8032); type
- *   0xff followed by "sm2-sm3" is SM2 with SM3 (GB/T 32918, GB/T 32905), identity
- *   1234567812345678. */
+ * Does not know what the text says (that is checkpoint.h). Type 0x01 is Ed25519 (RFC 8032), 0x04 a
+ *   witness's Ed25519 with a time (C2SP tlog-cosignature; checked, never made); type 0xff followed
+ *   by "sm2-sm3" is SM2 with SM3 (GB/T 32918, GB/T 32905), identity 1234567812345678. */
 #ifndef SLUICE_AUDIT_NOTE_H
 #define SLUICE_AUDIT_NOTE_H
 
@@ -47,6 +47,10 @@ struct note_verifier;
 struct note_verifier *note_verifier_new(const char *text, struct err *err);
 void note_verifier_free(struct note_verifier **verifier);
 const char *note_verifier_name(const struct note_verifier *verifier);
+enum note_kind { NOTE_KIND_ED25519, NOTE_KIND_SM2, NOTE_KIND_COSIGNATURE };
+enum note_kind note_verifier_kind(const struct note_verifier *verifier);
+/* The identity of SM2 signatures (GB/T 32918.2, "distid"): always given, never a library's default. */
+const char *note_sm2_identity(void);
 
 /* Splits a note and checks the signatures of the verifiers given; lines of other keys are ignored.
  * `text_r` borrows from `note` and includes its last newline; bit i of `verified_r` says that

@@ -1,4 +1,4 @@
-/* The two signature algorithms of notes behind one shape.
+/* The signature algorithms of notes behind one shape.
  * Ownership: a key owns its OpenSSL object; note_key_fini frees it.
  * Never calls back.
  * Limits: signatures of at most NOTE_SIGNATURE_BYTES_MAX.
@@ -11,7 +11,7 @@
 
 #include "audit/note.h"
 
-enum note_algorithm { NOTE_ED25519, NOTE_SM2 };
+enum note_algorithm { NOTE_ED25519, NOTE_SM2, NOTE_COSIGNATURE };
 
 enum {
     NOTE_KEY_ID_BYTES = 4,

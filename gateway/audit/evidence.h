@@ -1,0 +1,55 @@
+/* Evidence bundles: one entry and all that proves it, in a ZIP file.
+ * Ownership: inputs are borrowed; a read bundle owns its members' bytes.
+ * Never calls back.
+ * Limits: EVIDENCE_BYTES_MAX a bundle, EVIDENCE_MEMBER_BYTES_MAX a member once unpacked,
+ *   EVIDENCE_MEMBERS_MAX members; a bundle is hostile input.
+ * Does not fetch anything. README.txt (gateway/audit/evidence/) lists the members. */
+#ifndef SLUICE_AUDIT_EVIDENCE_H
+#define SLUICE_AUDIT_EVIDENCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "audit/verify.h"
+#include "base/buf.h"
+
+struct err;
+
+enum {
+    EVIDENCE_BYTES_MAX = 16 * 1024 * 1024,
+    EVIDENCE_MEMBER_BYTES_MAX = 4 * 1024 * 1024,
+    EVIDENCE_MEMBERS_MAX = 1200, /* an answer of 1,000 rows, all of them disclosed, and the rest */
+    EVIDENCE_NAME_BYTES_MAX = 64,
+};
+
+struct evidence_input {
+    uint64_t index;
+    struct slice leaf;
+    struct slice proof;      /* a proof file with its checkpoint, see tlog_proof.h */
+    struct slice checkpoint; /* the note in it */
+    struct slice agreement;  /* serialised as its digest was taken; empty: none */
+    const struct slice *key_changes;
+    size_t key_change_count;
+};
+/* Puts the ZIP file into `zip_r`. INVALID_ARGUMENT: the leaf is no entry; INTERNAL: libzip. */
+int evidence_build(const struct evidence_input *input, struct buf *zip_r, struct err *err);
+
+/* Checks a bundle. 0 when it was checked, whatever was found; -1 with INVALID_ARGUMENT
+ * EVIDENCE_UNREADABLE when it is no ZIP file or over a limit. */
+int evidence_verify(struct slice zip, const struct audit_policy *policy,
+                    struct verify_report *report, struct err *err);
+
+/* Checks a proof file over a leaf. */
+void evidence_verify_proof(struct slice proof, struct slice leaf, const struct log_keys *keys,
+                           const struct audit_policy *policy, struct verify_report *report);
+
+/* --- one disclosed row (or batch) -------------------------------------------------------------- */
+/* JSON: {"form": "ROW" or "BATCH", "row": i, "rows": n, "sub_salt": hex, "record": base64,
+ * "siblings": [hex, ...]}: the record's digest under the sub-salt, and the path from it to the
+ * entry's rows.root. `salt` is the entry's; `digests` those of all n rows, in order. */
+int evidence_disclose(const uint8_t *salt, const uint8_t *digests, uint64_t rows, uint64_t row,
+                      struct slice record, struct buf *out);
+/* NULL when it holds for the entry, else what is wrong. */
+const char *evidence_check_row(struct slice json, struct slice leaf);
+
+#endif
