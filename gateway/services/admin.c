@@ -111,6 +111,7 @@ static void on_recorded(void *arg, int64_t index, struct slice checkpoint, const
         if (!admin->recorded)
             call_trailer(call, "sluice-audit-index", text);
         admin->recorded = true;
+        admin->index = index;
         admin->note = arena_strndup(&call->arena, (const char *)checkpoint.data, checkpoint.len);
     }
     call_resume(call);

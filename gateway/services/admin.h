@@ -16,7 +16,8 @@ struct admin {
     bool waiting_db;
     bool waiting_entry;
     bool recorded;
-    char *note; /* the signed checkpoint that covers the entry, once recorded */
+    int64_t index; /* of the entry, once recorded */
+    char *note;    /* the signed checkpoint that covers the entry, once recorded */
     /* What the call's entry says; set before admin_record. */
     Sluice__V1__AuditEntry__Kind kind;
     const char *dataset;

@@ -73,8 +73,7 @@ Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_r
     return out;
 }
 
-void agreement_digest(const Sluice__V1__Agreement *agreement,
-                      uint8_t digest_r[AGREEMENT_DIGEST_BYTES])
+struct slice agreement_bound(struct arena *arena, const Sluice__V1__Agreement *agreement)
 {
     Sluice__V1__Agreement bound = SLUICE__V1__AGREEMENT__INIT;
     bound.id = agreement->id;
@@ -93,12 +92,21 @@ void agreement_digest(const Sluice__V1__Agreement *agreement,
     bound.rate_burst = agreement->rate_burst;
     bound.legal_basis = agreement->legal_basis;
     size_t len = sluice__v1__agreement__get_packed_size(&bound);
-    uint8_t *bytes = mem_zero(len);
-    unsigned int digest_len = AGREEMENT_DIGEST_BYTES;
+    uint8_t *bytes = arena_alloc(arena, len);
     (void)sluice__v1__agreement__pack(&bound, bytes);
-    if (EVP_Digest(bytes, len, digest_r, &digest_len, EVP_sha256(), NULL) != 1)
+    return slice_of(bytes, len);
+}
+
+void agreement_digest(const Sluice__V1__Agreement *agreement,
+                      uint8_t digest_r[AGREEMENT_DIGEST_BYTES])
+{
+    struct arena arena;
+    arena_init(&arena);
+    struct slice bytes = agreement_bound(&arena, agreement);
+    unsigned int digest_len = AGREEMENT_DIGEST_BYTES;
+    if (EVP_Digest(bytes.data, bytes.len, digest_r, &digest_len, EVP_sha256(), NULL) != 1)
         abort();
-    free(bytes);
+    arena_fini(&arena);
 }
 
 char *agreement_array(struct arena *arena, char *const *items, size_t count)

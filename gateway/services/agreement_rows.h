@@ -7,6 +7,7 @@
 #define SLUICE_SERVICES_AGREEMENT_ROWS_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "pg/db.h"
 #include "sluice/v1/agreement.pb-c.h"
 
@@ -23,6 +24,8 @@ Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_r
  * purposes, modes, validity, rate, burst, legal basis. */
 void agreement_digest(const Sluice__V1__Agreement *agreement,
                       uint8_t digest_r[AGREEMENT_DIGEST_BYTES]);
+/* The bytes that digest is taken over, in the arena. */
+struct slice agreement_bound(struct arena *arena, const Sluice__V1__Agreement *agreement);
 /* A PostgreSQL array literal, every item quoted. */
 char *agreement_array(struct arena *arena, char *const *items, size_t count);
 
