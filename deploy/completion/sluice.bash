@@ -46,7 +46,7 @@ _sluice() {
     --type) return ;;
     --source) return ;;
     --sample) return ;;
-    --out) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    --out) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --against) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --record) return ;;
     --role) return ;;
@@ -55,6 +55,15 @@ _sluice() {
     --code) return ;;
     --field) return ;;
     --state) COMPREPLY=($(compgen -W "open vanished changed mended" -- "$current")); return ;;
+    --policy) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --older) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --checkpoint) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --from) return ;;
+    --to) return ;;
+    --origin) return ;;
+    --sm2-key) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --new-sm2-key) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --leaf) COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   if [[ -z $first && $current != -* ]]; then
     COMPREPLY=($(compgen -W "catalog lookup query agreement audit quality schema config doctor control department officer version completion" -- "$current")); return
@@ -62,7 +71,7 @@ _sluice() {
   case $first in
     catalog) subcommands="list show" ;;
     agreement) subcommands="grant list show revoke" ;;
-    audit) subcommands="tail checkpoint" ;;
+    audit) subcommands="tail checkpoint export verify evidence policy rotate announce" ;;
     quality) subcommands="assess report compare quarantine view replay" ;;
     schema) subcommands="check infer preview diff grants docs lossiness publish approve status" ;;
     config) subcommands="check" ;;
@@ -85,6 +94,12 @@ _sluice() {
     "agreement revoke") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit tail") options=" --lines --follow --dataset --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit checkpoint") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit export") options=" --database --checkpoint --from --to --follow --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit verify") options=" --policy --older --leaf --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit evidence") options=" --out --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit policy") options=" --origin --sm2-key --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit rotate") options=" --origin --sm2-key --new-sm2-key --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit announce") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "quality assess") options=" --rows-per-second --strict --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "quality report") options=" --runs --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "quality compare") options=" --purpose --agreement --fields --limit --rows-per-second --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;

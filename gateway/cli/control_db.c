@@ -78,13 +78,13 @@ int control_db_complain(PGconn *conn, const PGresult *result)
     return PQstatus(conn) == CONNECTION_OK ? EXIT_FAILED : EXIT_UNAVAILABLE;
 }
 
-PGresult *control_db_query(PGconn *conn, const char *sql, const char *const *params, size_t count,
-                           int *status_r)
+static PGresult *query(PGconn *conn, const char *sql, const char *const *params, size_t count,
+                       int format, int *status_r)
 {
     PGresult *result;
 
     assert(count <= CONTROL_PARAMS_MAX);
-    result = PQexecParams(conn, sql, (int)count, NULL, params, NULL, NULL, 0);
+    result = PQexecParams(conn, sql, (int)count, NULL, params, NULL, NULL, format);
     if (PQresultStatus(result) == PGRES_TUPLES_OK || PQresultStatus(result) == PGRES_COMMAND_OK) {
         *status_r = EXIT_OK;
         return result;
@@ -92,6 +92,18 @@ PGresult *control_db_query(PGconn *conn, const char *sql, const char *const *par
     *status_r = control_db_complain(conn, result);
     PQclear(result);
     return NULL;
+}
+
+PGresult *control_db_query(PGconn *conn, const char *sql, const char *const *params, size_t count,
+                           int *status_r)
+{
+    return query(conn, sql, params, count, 0, status_r);
+}
+
+PGresult *control_db_query_binary(PGconn *conn, const char *sql, const char *const *params,
+                                  size_t count, int *status_r)
+{
+    return query(conn, sql, params, count, 1, status_r);
 }
 
 int control_db_run(PGconn *conn, const char *sql, const char *const *params, size_t count)

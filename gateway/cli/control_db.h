@@ -21,6 +21,9 @@ PGconn *control_db_open(const struct cli *cli, int *status_r);
  * holds the exit status. */
 PGresult *control_db_query(PGconn *conn, const char *sql, const char *const *params, size_t count,
                            int *status_r);
+/* The same with binary results. */
+PGresult *control_db_query_binary(PGconn *conn, const char *sql, const char *const *params,
+                                  size_t count, int *status_r);
 /* The same without a result: EXIT_OK or an exit status after a complaint. */
 int control_db_run(PGconn *conn, const char *sql, const char *const *params, size_t count);
 

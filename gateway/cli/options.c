@@ -49,7 +49,6 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_SOURCE] = { "source", 0, "NAME", NULL, MSG_OPT_SOURCE },
     [OPT_SAMPLE] = { "sample", 0, "ROWS", NULL, MSG_OPT_SAMPLE },
     [OPT_SHOW_SAMPLES] = { "show-samples", 0, NULL, NULL, MSG_OPT_SHOW_SAMPLES },
-    [OPT_OUT] = { "out", 0, "DIR", "@dir", MSG_OPT_OUT },
     [OPT_AGAINST] = { "against", 0, "OLD", "@file", MSG_OPT_AGAINST },
     [OPT_RECORD] = { "record", 0, "KEY", NULL, MSG_OPT_RECORD },
     [OPT_UNMASKED] = { "unmasked", 0, NULL, NULL, MSG_OPT_UNMASKED },
@@ -61,6 +60,16 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_FIELD] = { "field", 0, "NAME", NULL, MSG_OPT_FIELD },
     [OPT_STATE] = { "state", 0, "STATE", "open vanished changed mended", MSG_OPT_STATE },
     [OPT_DRY_RUN] = { "dry-run", 0, NULL, NULL, MSG_OPT_DRY_RUN },
+    [OPT_POLICY] = { "policy", 0, "FILE", "@file", MSG_OPT_POLICY },
+    [OPT_OLDER] = { "older", 0, "PATH", "@file", MSG_OPT_OLDER },
+    [OPT_CHECKPOINT] = { "checkpoint", 0, "FILE", "@file", MSG_OPT_CHECKPOINT },
+    [OPT_FROM] = { "from", 0, "INDEX", NULL, MSG_OPT_FROM },
+    [OPT_TO] = { "to", 0, "INDEX", NULL, MSG_OPT_TO },
+    [OPT_ORIGIN] = { "origin", 0, "ORIGIN", NULL, MSG_OPT_ORIGIN },
+    [OPT_SM2_KEY] = { "sm2-key", 0, "FILE", "@file", MSG_OPT_SM2_KEY },
+    [OPT_NEW_SM2_KEY] = { "new-sm2-key", 0, "FILE", "@file", MSG_OPT_NEW_SM2_KEY },
+    [OPT_LEAF] = { "leaf", 0, "FILE", "@file", MSG_OPT_LEAF },
+    [OPT_OUT] = { "out", 'o', "PATH", "@file", MSG_OPT_OUT },
 };
 
 const struct cli_option_info *option_info(enum cli_option option)

@@ -73,6 +73,15 @@ enum cli_option {
     OPT_FIELD,
     OPT_STATE,
     OPT_DRY_RUN,
+    OPT_POLICY,
+    OPT_OLDER,
+    OPT_CHECKPOINT,
+    OPT_FROM,
+    OPT_TO,
+    OPT_ORIGIN,
+    OPT_SM2_KEY,
+    OPT_NEW_SM2_KEY,
+    OPT_LEAF,
     OPT_COUNT
 };
 

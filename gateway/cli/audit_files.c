@@ -1,0 +1,114 @@
+#include "cli/audit_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "cli/remote.h"
+
+static const char state_file_line[] = "sluice audit head 1\n"; /* see audit/head_file.c */
+
+static int unreadable(const char *path, int cause)
+{
+    COMPLAIN(MSG_FILE_UNREADABLE, path, strerror(cause));
+    return EXIT_USAGE;
+}
+
+int audit_file_read(const char *path, struct buf *data_r)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    ssize_t got = 1;
+
+    buf_reset(data_r);
+    if (fd < 0)
+        return unreadable(path, errno);
+    int result = fstat(fd, &info);
+    if (result == 0 && (S_ISDIR(info.st_mode) || info.st_size > (off_t)data_r->max)) {
+        errno = S_ISDIR(info.st_mode) ? EISDIR : EFBIG;
+        result = -1;
+    }
+    while (result == 0 && got > 0) {
+        size_t room = data_r->max - data_r->len < 65536 ? data_r->max - data_r->len : 65536;
+        if (room == 0)
+            break;
+        (void)buf_reserve(data_r, room);
+        got = read(fd, data_r->data + data_r->len, room);
+        if (got > 0)
+            data_r->len += (size_t)got;
+        else if (got < 0 && errno != EINTR)
+            result = -1;
+        else if (got < 0)
+            got = 1;
+    }
+    int cause = errno;
+    (void)close(fd);
+    return result == 0 ? EXIT_OK : unreadable(path, cause);
+}
+
+static int parse_note(struct buf *note, struct checkpoint *checkpoint_r)
+{
+    struct slice text, signatures;
+    struct err err = ERR_INIT;
+
+    if (note_split(buf_slice(note), &text, &signatures, &err) == 0 &&
+        checkpoint_parse(text, checkpoint_r, &err) == 0)
+        return EXIT_OK;
+    COMPLAIN(MSG_CHECK_FAILED, err.text, err.reason);
+    return EXIT_USAGE;
+}
+
+int audit_note_file(const char *path, struct buf *note_r, struct checkpoint *checkpoint_r)
+{
+    const size_t first = sizeof state_file_line - 1;
+    int status = audit_file_read(path, note_r);
+
+    if (status != EXIT_OK)
+        return status;
+    if (note_r->len > first && memcmp(note_r->data, state_file_line, first) == 0) {
+        const uint8_t *blank = memmem(note_r->data, note_r->len, "\n\n", 2);
+        if (blank != NULL)
+            buf_consume(note_r, (size_t)(blank + 2 - note_r->data));
+    }
+    return parse_note(note_r, checkpoint_r);
+}
+
+int audit_note_ask(const struct cli *cli, struct buf *note_r, struct checkpoint *checkpoint_r)
+{
+    json_t *answer;
+    int status;
+    struct connect_client *client = remote_open(cli, &status);
+
+    if (client == NULL)
+        return status;
+    status = remote_call(client, "sluice.v1.AuditService/GetCheckpoint", json_object(), &answer);
+    connect_client_close(&client);
+    if (status != EXIT_OK)
+        return status;
+    buf_reset(note_r);
+    if (buf_append_str(note_r, remote_text(answer, "note")) != 0)
+        buf_reset(note_r);
+    json_decref(answer);
+    return parse_note(note_r, checkpoint_r);
+}
+
+struct audit_policy *audit_policy_file(const struct cli *cli)
+{
+    struct buf text;
+    struct err err = ERR_INIT;
+    struct audit_policy *policy = NULL;
+
+    if (!cli_option_required(cli, OPT_POLICY))
+        return NULL;
+    buf_init(&text, POLICY_BYTES_MAX);
+    if (audit_file_read(cli_option_text(cli, OPT_POLICY, ""), &text) == EXIT_OK) {
+        policy = audit_policy_parse(buf_slice(&text), &err);
+        if (policy == NULL)
+            COMPLAIN(MSG_CHECK_FAILED, err.text, err.reason);
+    }
+    buf_fini(&text);
+    return policy;
+}
