@@ -199,6 +199,22 @@ main_job() {
 
     show 'The audit log, newest last' '审计日志'
     officer_of statistics run audit tail --lines 10
+    prove
+}
+
+prove() { # evidence of the newest exchange, checked without the gateway; then with one byte flipped
+    show 'Evidence that proves itself, offline' '可离线核验的证据'
+    local index evidence=$dir/evidence.zip policy=$dir/policy.txt at
+    "$sluice" audit policy "$dir/pki/audit-signing.key" --origin sluice.example/audit/demo >"$policy"
+    index=$(officer_of statistics "$sluice" audit tail --lines 100 --format csv |
+        sed -n 's/^\([0-9]*\),[^,]*,DECISION,ALLOWED,.*ExchangeService\/Lookup.*/\1/p' | tail -1)
+    officer_of statistics run audit evidence "$index" --out "$evidence"
+    env -i "$sluice" audit verify "$evidence" --policy "$policy"
+    echo "One byte of the entry flipped 条目中的一个字节被改动:"
+    at=$(grep -abo 'medical-triage\|address-check' "$evidence" | head -1 | cut -d: -f1)
+    cp "$evidence" "$dir/flipped.zip"
+    printf 'X' | dd of="$dir/flipped.zip" bs=1 seek="$at" conv=notrunc status=none
+    refused audit verify "$dir/flipped.zip" --policy "$policy"
 }
 
 revoked() { # AGREEMENT

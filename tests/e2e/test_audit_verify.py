@@ -419,6 +419,23 @@ def test_any_flipped_bit_of_evidence_is_found_or_changes_nothing(evidence, share
     assert found > 200
 
 
+def test_the_place_of_a_flipped_byte_is_named(evidence, shared, entry_index, tmp_path):
+    data = bytearray(evidence.read_bytes())
+    for name, member in contents(bytes(data)).items():
+        at = bytes(data).rindex(member) + len(member) // 2  # the proof holds the checkpoint too
+        data[at] ^= 1
+        flipped = tmp_path / "flipped.zip"
+        flipped.write_bytes(data)
+        result = verify(flipped, shared.policy)
+        # A sum that was changed accuses the file it is about.
+        assert any(finding["check"] == "member" and
+                   (finding["detail"].startswith(name + ":") or name == "SHA256SUMS")
+                   for finding in result["findings"]), (name, result)
+        if name != "entry.tlog-proof":  # where the index stands
+            assert result["firstBadIndex"] == entry_index, name
+        data[at] ^= 1
+
+
 def contents(data):
     with zipfile.ZipFile(io.BytesIO(data)) as bundle:
         return {name: bundle.read(name) for name in bundle.namelist()}
