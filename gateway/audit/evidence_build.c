@@ -40,12 +40,7 @@ static void add(struct bundle *bundle, const char *name, struct slice data, bool
     hex_encode(digest, sizeof digest, hex);
     if (listed && buf_append_format(&bundle->sums, "%s  %s\n", hex, name) != 0)
         bundle->failed = true;
-    void *copy = malloc(data.len > 0 ? data.len : 1);
-    if (copy == NULL) {
-        bundle->failed = true;
-        return;
-    }
-    memcpy(copy, data.data, data.len);
+    void *copy = data.len > 0 ? mem_dup(data.data, data.len) : NULL;
     zip_source_t *source = zip_source_buffer(bundle->zip, copy, data.len, 1);
     if (source == NULL) {
         free(copy);

@@ -215,7 +215,7 @@ static void check_proof(struct bundle *bundle, struct slice leaf)
     uint64_t index;
     if (tlog_proof_parse(proof, &index, &path, &note, &err) == 0) {
         bundle->index = (int64_t)index;
-        if (note.len != text.len || memcmp(note.data, text.data, note.len) != 0)
+        if (note.len != text.len || note.len == 0 || memcmp(note.data, text.data, note.len) != 0)
             wrong(bundle, "checkpoint", "not the one of entry.tlog-proof");
     }
     evidence_verify_proof(proof, leaf, &bundle->keys, bundle->policy, bundle->report);
@@ -224,7 +224,8 @@ static void check_proof(struct bundle *bundle, struct slice leaf)
 static void same_text(struct bundle *bundle, const char *name, int made, const struct buf *expected)
 {
     struct slice data = need(bundle, name);
-    if (made != 0 || data.len != expected->len || memcmp(data.data, expected->data, data.len) != 0)
+    if (made != 0 || data.len != expected->len || data.len == 0 ||
+        memcmp(data.data, expected->data, data.len) != 0)
         wrong(bundle, name, "not what the entry says");
 }
 

@@ -204,6 +204,8 @@ struct audit_policy *audit_policy_parse(struct slice text, struct err *err)
     parser.policy = mem_zero(sizeof *parser.policy);
     parser.policy->quorum = -1;
     int result = 0;
+    if (text.len == 0)
+        text = slice_of("", 0); /* where there is nothing, there may be no pointer either */
     if (text.len > POLICY_BYTES_MAX || memchr(text.data, '\0', text.len) != NULL ||
         !utf8_valid(text.data, text.len))
         result = refuse(&parser, "a policy is UTF-8 text of at most 64 KiB");
