@@ -544,8 +544,8 @@ static int read_range(struct walk *walk)
     walk->whole = found != 1;
     if (found != 1)
         return found;
-    if (sscanf(buf_cstr(&walk->line), "%13" SCNu64 " %13" SCNu64, &walk->range.from,
-               &walk->range.to) != 2)
+    struct slice rest = buf_slice(&walk->line);
+    if (!take_number(&rest, ' ', &walk->range.from) || !take_number(&rest, '\n', &walk->range.to))
         return err_set(walk->err, ERR_FAILED_PRECONDITION, "NOT_AN_EXPORT",
                        "The file `range` of the export cannot be read.");
     verify_report_add(walk->report, VERIFY_NOTICE_PARTIAL, -1, "entries %" PRIu64 " to %" PRIu64,

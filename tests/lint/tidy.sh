@@ -21,7 +21,7 @@ checks+=',-bugprone-assignment-in-if-condition,-bugprone-sizeof-expression,-cert
 checks+=',-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling'
 checks+=',-clang-analyzer-core.StackAddressEscape,-clang-analyzer-unix.Malloc'
 
-packages='libevent openssl libnghttp2 libprotobuf-c libpq jansson libfyaml libutf8proc libcurl libpcre2-8'
+packages='libevent openssl libnghttp2 libprotobuf-c libpq jansson libfyaml libutf8proc libcurl libpcre2-8 libzip'
 # shellcheck disable=SC2046,SC2086
 set -- -std=c11 -D_GNU_SOURCE -Igateway -isystem "$O/gen" '-DSLUICE_VERSION="0"' \
     "-DAPI_DESCRIPTOR_FILE=\"$O/gen/api.pb\"" $(pkg-config --cflags $packages)
