@@ -119,7 +119,9 @@ static const struct conf_option options[] = {
       "2", NULL, false, "Pipelined connections for lookups, per worker.",
       "每个工作进程用于查找的管道连接数。" },
     { "sources[].leased_connections", CONF_INT, SOURCE(leased_connections), 1, 64, "connections",
-      "8", NULL, false, "Connections for streams, per worker.",
+      "8", NULL, false,
+      "Connections for streams, per worker. Twice the workers times all connections of one (these, "
+      "the shared ones and one more) must fit the limits of the role, the database and the server.",
       "每个工作进程用于流式查询的连接数。" },
 };
 

@@ -354,7 +354,14 @@ static void look_ready(void *arg)
 {
     struct worker *worker = arg;
     struct gateway *gateway = &worker->gateway;
-    bool warm = authz_ready(gateway->authz) && sources_up(worker) &&
+    if (gateway->control_pools.code != ERR_OK) {
+        worker->failure = gateway->control_pools;
+        log_error(LOG_ERROR, NULL, "worker_refused", &worker->failure);
+        process_report(worker->master, worker->failure.text, NULL);
+        loop_stop(worker->loop);
+        return;
+    }
+    bool warm = authz_ready(gateway->authz) && gateway->control_judged && sources_up(worker) &&
                 (gateway->audit == NULL || audit_client_writable(gateway->audit, NULL));
     if (!warm && loop_now_us(worker->loop) < worker->ready_deadline_us) {
         loop_timer_start(&worker->ready_timer, READY_POLL_MS);

@@ -1,5 +1,6 @@
 #include "services/gateway.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "net/loop.h"
 #include "schema/plan.h"
 #include "services/behind.h"
+#include "services/pools.h"
 #include "services/quarantine.h"
 
 enum {
@@ -15,6 +17,8 @@ enum {
     SOURCE_IN_FLIGHT_MAX = 4096,        /* lookups waiting on one shared connection */
     CONTROL_STATEMENT_TIMEOUT_MS = 800, /* below the lease */
     CONTROL_LEASED_MAX = 3,             /* officers' calls, and one for what is written behind */
+    CONTROL_SHARED = 1,
+    CANCELLING_CONNECTIONS = 1, /* what pg/ opens to cancel statements */
 };
 
 /* --- drift: every fresh connection describes what the mappings were compiled for ------------- */
@@ -37,11 +41,44 @@ static void set_dataset_state(struct gateway_dataset *dataset, const struct err 
     dataset->ready = ready;
 }
 
+/* A source whose limits are too narrow stays closed: during a reload its connections would fail in
+ * turn, now for this call, now for that. */
+static void take_pools(const struct gateway *gateway, const char *what, int64_t pool,
+                       const struct db_rows *rows, const struct err *err, struct err *pools)
+{
+    struct pools_limits limits;
+    if (err != NULL) { /* a server without these catalogues has limits of its own */
+        log_error(LOG_DEBUG, NULL, "pool_limits_unknown", err);
+        return;
+    }
+    struct err problem = ERR_INIT;
+    pools_limits_from_row(rows, &limits);
+    if (pools_check(what, gateway->conf->workers, pool, &limits, &problem) < 0 &&
+        pools->code == ERR_OK)
+        log_error(LOG_ERROR, NULL, "pool_limit", &problem);
+    *pools = problem;
+}
+
+static void take_source_pools(struct gateway_source *source, const struct db_rows *rows,
+                              const struct err *err)
+{
+    char what[96];
+    (void)snprintf(what, sizeof what, "source %s", source->conf->name);
+    take_pools(source->gateway, what,
+               source->conf->shared_connections + source->conf->leased_connections +
+                   CANCELLING_CONNECTIONS,
+               rows, err, &source->pools);
+}
+
 /* What a description or an empty result says about a dataset. False: it says nothing, try later. */
 static bool judge(struct gateway_dataset *dataset, const struct db_rows *rows,
                   const struct err *err)
 {
     struct err problem = ERR_INIT;
+    if (err == NULL && dataset->source->pools.code != ERR_OK) {
+        set_dataset_state(dataset, &dataset->source->pools);
+        return true;
+    }
     if (err == NULL) {
         bool fits = schema_dataset_check_probe(dataset->dataset, rows, &problem) == 0;
         set_dataset_state(dataset, fits ? NULL : &problem);
@@ -93,6 +130,19 @@ static void check_next(struct gateway_source *source)
                       on_described, source);
 }
 
+static void on_check_pools(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct gateway_source *source = arg;
+    if (err != NULL && err->code != ERR_FAILED_PRECONDITION) {
+        struct db_check *check = source->check;
+        source->check = NULL;
+        db_check_end(check, err);
+        return;
+    }
+    take_source_pools(source, rows, err);
+    check_next(source);
+}
+
 /* A drifted dataset closes by itself; the connection serves the others. */
 static void on_connected(void *arg, struct db_check *check)
 {
@@ -101,9 +151,10 @@ static void on_connected(void *arg, struct db_check *check)
         db_check_end(check, NULL);
         return;
     }
+    struct db_sql sql = { .text = pools_sql };
     source->check = check;
     source->checking = 0;
-    check_next(source);
+    db_check_query(check, &sql, on_check_pools, source);
 }
 
 /* --- drift between connections ------------------------------------------------------------ */
@@ -142,11 +193,25 @@ static void probe_next(struct gateway_source *source)
                      source);
 }
 
+static void on_probed_pools(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct gateway_source *source = arg;
+    if (err != NULL && err->code != ERR_FAILED_PRECONDITION) {
+        probe_over(source);
+        return;
+    }
+    take_source_pools(source, rows, err);
+    probe_next(source);
+}
+
 static void on_probe_lease(void *arg, const struct err *err)
 {
     struct gateway_source *source = arg;
     if (err == NULL) {
-        probe_next(source);
+        struct db_sql sql = { .text = pools_sql };
+        db_lease_execute(source->probe, &sql,
+                         loop_now_us(source->gateway->loop) + (int64_t)GATEWAY_PROBE_MS * 1000,
+                         on_probed_pools, source);
         return;
     }
     source->probe = NULL; /* a refused lease dies with this callback */
@@ -215,18 +280,44 @@ static int bind_datasets(struct gateway *gateway, struct err *err)
     return 0;
 }
 
+static void on_control_pools(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct gateway *gateway = arg;
+    struct db_check *check = gateway->control_check;
+    gateway->control_check = NULL;
+    gateway->control_judged = err == NULL || err->code == ERR_FAILED_PRECONDITION;
+    if (err == NULL || err->code == ERR_FAILED_PRECONDITION)
+        take_pools(gateway, "control database",
+                   CONTROL_SHARED + CONTROL_LEASED_MAX + CANCELLING_CONNECTIONS, rows, err,
+                   &gateway->control_pools);
+    db_check_end(check, err != NULL && err->code != ERR_FAILED_PRECONDITION ? err : NULL);
+}
+
+static void on_control_connected(void *arg, struct db_check *check)
+{
+    struct gateway *gateway = arg;
+    struct db_sql sql = { .text = pools_sql };
+    if (gateway->control_check != NULL) {
+        db_check_end(check, NULL);
+        return;
+    }
+    gateway->control_check = check;
+    db_check_query(check, &sql, on_control_pools, gateway);
+}
+
 static void open_control(struct gateway *gateway)
 {
     struct db_source_options options = {
         .name = "control",
         .conninfo = gateway->conf->control_database,
-        .shared_connections = 1,
+        .shared_connections = CONTROL_SHARED,
         .leased_connections_max = CONTROL_LEASED_MAX,
         .connect_timeout_ms = SOURCE_CONNECT_TIMEOUT_MS,
         .shared_statement_timeout_ms = CONTROL_STATEMENT_TIMEOUT_MS,
         .shared_in_flight_max = SOURCE_IN_FLIGHT_MAX,
     };
     gateway->control = db_source_new(gateway->loop, &options);
+    db_source_on_connected(gateway->control, on_control_connected, gateway);
 }
 
 int gateway_open(struct gateway *gateway, struct loop *loop, const struct conf *conf,
@@ -286,6 +377,14 @@ struct gateway_dataset *gateway_dataset_find(const struct gateway *gateway, cons
 void gateway_dataset_closed(const struct gateway_dataset *dataset, struct err *err)
 {
     *err = dataset->closed;
+    if (strcmp(dataset->closed.reason, "POOL_LIMIT") == 0) {
+        (void)err_set(err, ERR_FAILED_PRECONDITION, "POOL_LIMIT",
+                      "%s is closed: this gateway's connections do not fit the limits of the "
+                      "owner's database; the gateway's operator must mend it",
+                      dataset->dataset->name);
+        (void)err_detail(err, "%s", dataset->closed.text);
+        return;
+    }
     if (strcmp(dataset->closed.reason, "SCHEMA_DRIFT") != 0)
         return;
     (void)err_set(

@@ -33,7 +33,8 @@ struct gateway_source {
     struct gateway *gateway;
     const struct conf_source *conf;
     struct db_source *db;
-    int streams; /* running in this worker */
+    int streams;      /* running in this worker */
+    struct err pools; /* code OK: its limits have room for this gateway's pools */
     /* The check of a fresh connection: which dataset is being described. */
     struct db_check *check;
     size_t checking;
@@ -63,6 +64,9 @@ struct gateway {
     struct behind *behind;
     struct quarantine *quarantine;
     struct quarantine_keys quarantine_keys;
+    struct db_check *control_check;
+    bool control_judged;      /* its limits have been looked at */
+    struct err control_pools; /* as gateway_source.pools; a worker is not ready with such a one */
     struct gateway_source *sources;
     size_t source_count;
     struct gateway_dataset *datasets;
