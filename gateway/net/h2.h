@@ -36,6 +36,7 @@ enum {
     H2_PREFACE_MS = 10000,          /* from handshake to the first request */
     H2_HEADERS_MS = 10000,          /* from a header block's first byte to its last */
     H2_DISTRUST_MS = 1000,          /* for the last status of the calls of a revoked peer */
+    H2_REQUEST_REST_MS = 5000,      /* from a whole answer to the end of its request */
     H2_GOAWAY_ROUND_TRIP_MS = 1000, /* between the shutdown notice and the final GOAWAY */
 };
 

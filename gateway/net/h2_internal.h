@@ -48,6 +48,8 @@ struct h2_stream {
     bool gated;
     bool gated_told;
     bool above_high;
+    struct loop_timer rest_timer; /* runs only when the answer came before the request's end */
+    bool rest_timed;
     nghttp2_nv *trailers;
     size_t trailer_count;
     void *data;
@@ -105,6 +107,8 @@ void h2_stream_free(struct h2_stream *stream);
 /* h2_stream.c */
 void h2_stream_account(struct h2_stream *stream); /* after each change of in or out */
 void h2_stream_wake(struct h2_stream *stream);
+/* The answer is whole, the request is not: the peer has H2_REQUEST_REST_MS to end it. */
+void h2_stream_await_end(struct h2_stream *stream);
 
 /* h2_conn.c */
 void h2_conn_wake(struct h2_conn *conn);

@@ -152,11 +152,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (stream != NULL)
         stream->sent_all = true;
-    /* RFC 9113 8.1: the answer is whole and the rest of the request is not wanted. Without this a
-     * peer that never ends its request would hold the stream, and with it the connection. */
-    if (nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
-        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                        NGHTTP2_NO_ERROR);
+    if (stream != NULL && nghttp2_session_get_stream_remote_close(session, stream->id) == 0)
+        h2_stream_await_end(stream);
     return 0;
 }
 

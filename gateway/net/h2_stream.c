@@ -26,6 +26,8 @@ void h2_stream_free(struct h2_stream *stream)
     stream->conn->server->stream_count--;
     if (!stream->conn->dead)
         (void)nghttp2_session_set_stream_user_data(stream->conn->session, stream->id, NULL);
+    if (stream->rest_timed)
+        loop_timer_fini(&stream->rest_timer);
     buf_fini(&stream->in);
     buf_fini(&stream->out);
     arena_fini(&stream->arena);
@@ -134,6 +136,22 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t error_code)
     (void)nghttp2_submit_rst_stream(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id,
                                     error_code);
     h2_conn_wake(stream->conn);
+}
+
+/* RFC 9113 8.1: the rest of the request is not wanted, and NO_ERROR says so. Not at once: curl 7.88
+ * takes that for a failure while it still sends. Not never: such a peer would hold its stream. */
+static void on_request_late(void *arg)
+{
+    h2_stream_reset(arg, NGHTTP2_NO_ERROR);
+}
+
+void h2_stream_await_end(struct h2_stream *stream)
+{
+    if (stream->rest_timed)
+        return;
+    stream->rest_timed = true;
+    loop_timer_init(&stream->rest_timer, stream->conn->server->loop, on_request_late, stream);
+    loop_timer_start(&stream->rest_timer, H2_REQUEST_REST_MS);
 }
 
 size_t h2_stream_unsent(const struct h2_stream *stream)
