@@ -10,9 +10,23 @@ yaml_quote() {
     printf '"%s"' "${value//\"/\\\"}"
 }
 
-# gateway_config DIR BUILD: BUILD is the output folder that holds schemas/canonical.pb.
+# The sources of DIR/sources (NAME=CONNINFO a line), else those of the demo.
+gateway_sources() { # DIR
+    local line
+    if [ -s "$1/sources" ]; then
+        cat "$1/sources"
+    else
+        printf '%s\n' "statistics=$SLUICE_STATISTICS_DATABASE" "civil-affairs=$SLUICE_CIVIL_AFFAIRS_DATABASE"
+    fi | while IFS= read -r line; do
+        printf '  - name: %s\n    database: %s\n' "${line%%=*}" "$(yaml_quote "${line#*=}")"
+    done
+}
+
+# gateway_config DIR BUILD [SCHEMAS]: BUILD is the output folder that holds schemas/canonical.pb; SCHEMAS
+# is a folder of mappings with its own canonical.pb.
 gateway_config() {
     local dir=$1 build=$2 pki=$1/pki systems officers ops
+    local schemas=${3:-$gateway_home/schemas} descriptors=${3:+$3/canonical.pb}
     mkdir -p "$dir/ports" "$dir/state"
     systems=$(stored_port "$dir/ports/systems")
     officers=$(stored_port "$dir/ports/officers")
@@ -46,13 +60,10 @@ audit:
   checkpoint_file: $(yaml_quote "$dir/state/checkpoint")
 token_key: $(yaml_quote "$pki/token.key")
 schemas:
-  directory: $(yaml_quote "$gateway_home/schemas")
-  descriptors: $(yaml_quote "$build/schemas/canonical.pb")
+  directory: $(yaml_quote "$schemas")
+  descriptors: $(yaml_quote "${descriptors:-$build/schemas/canonical.pb}")
 sources:
-  - name: statistics
-    database: $(yaml_quote "$SLUICE_STATISTICS_DATABASE")
-  - name: civil-affairs
-    database: $(yaml_quote "$SLUICE_CIVIL_AFFAIRS_DATABASE")
+$(gateway_sources "$dir")
 log:
   level: info
   format: logfmt

@@ -34,6 +34,9 @@ struct assess {
     bool started; /* the run stands in the control database */
     bool stored;
     char threshold[QUALITY_SENTENCE_BYTES];
+    struct quarantine_wait wait; /* for the store of the notes */
+    bool waits;
+    bool noted;
 };
 
 static const Sluice__V1__AssessRequest *request_of(const struct call *call)
@@ -206,6 +209,31 @@ static enum step_result assess_was_read(struct call *call)
 
 /* --- the end ------------------------------------------------------------------------------------ */
 
+static void on_noted(void *arg)
+{
+    struct call *call = arg;
+    struct assess *assess = call->state;
+    assess->noted = true;
+    call_resume(call);
+}
+
+/* The list of the quarantine is whole when the assessment says that it has ended. */
+static enum step_result assess_note(struct call *call)
+{
+    const struct gateway *gateway = call->context;
+    struct assess *assess = call->state;
+    quarantine_wait_start(gateway->quarantine, &assess->wait, assess->dataset->dataset->name,
+                          on_noted, call);
+    assess->waits = true;
+    return STEP_WAIT;
+}
+
+static enum step_result assess_noted(struct call *call)
+{
+    const struct assess *assess = call->state;
+    return assess->noted ? STEP_NEXT : STEP_WAIT;
+}
+
 static int take_stored(struct call *call, const struct db_rows *rows, struct err *err)
 {
     struct assess *assess = call->state;
@@ -258,6 +286,8 @@ static void assess_finish(struct call *call, bool delivered)
 {
     struct assess *assess = call->state;
     quality_reader_stop(&assess->reader);
+    if (assess->waits)
+        quarantine_wait_cancel(&assess->wait);
     schema_plan_free(&assess->plan);
     if (assess->opened) {
         quality_account_fini(&assess->account);
@@ -272,6 +302,7 @@ static const struct step assess_steps[] = {
     { "record", admin_record, admin_recorded },
     { "start", assess_start, admin_ran }, /* one run a dataset, on whatever gateway */
     { "read", assess_read, assess_was_read },
+    { "note", assess_note, assess_noted },
     { "store", assess_store, admin_ran },
     { "runs", quality_run_select, admin_ran }, /* what is answered is what is stored */
     { "fields", quality_run_fields, admin_ran },

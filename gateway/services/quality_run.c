@@ -207,6 +207,12 @@ enum step_result quality_run_select(struct call *call)
     return admin_run(call, &sql, take_runs);
 }
 
+/* In millionths, rounded down: what is not whole never reads 1. */
+static double share(int64_t part, int64_t whole)
+{
+    return whole > 0 ? (double)((__int128)part * 1000000 / whole) / 1e6 : 1;
+}
+
 static Sluice__V1__FieldQuality *field_of_row(struct arena *arena, const struct db_rows *rows,
                                               int row, int64_t rows_read)
 {
@@ -218,10 +224,8 @@ static Sluice__V1__FieldQuality *field_of_row(struct arena *arena, const struct 
     field->rejected = db_int8(db_value(rows, row, 3));
     field->missing = db_int8(db_value(rows, row, 4));
     field->warned = db_int8(db_value(rows, row, 5));
-    field->completeness = rows_read > 0 ? (double)field->present / (double)rows_read : 1;
-    field->validity = field->present > 0
-                          ? (double)(field->present - field->rejected) / (double)field->present
-                          : 1;
+    field->completeness = share(field->present, rows_read);
+    field->validity = share(field->present - field->rejected, field->present);
     return field;
 }
 

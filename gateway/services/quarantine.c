@@ -36,6 +36,7 @@ struct quarantine {
     size_t count;
     size_t writing; /* notes of the statement in flight, still in front of the ring */
     bool armed;
+    struct list waits; /* struct quarantine_wait */
     struct quarantine_stats stats;
 };
 
@@ -49,6 +50,7 @@ struct quarantine *quarantine_new(struct loop *loop, struct behind *behind,
     quarantine->behind = behind;
     quarantine->keys = *keys;
     quarantine->ring = mem_array(QUARANTINE_PENDING_MAX, sizeof *quarantine->ring);
+    list_init(&quarantine->waits);
     loop_timer_init(&quarantine->timer, loop, flush, quarantine);
     return quarantine;
 }
@@ -148,6 +150,26 @@ static void arm(struct quarantine *quarantine, int64_t delay_ms)
     loop_timer_start(&quarantine->timer, delay_ms);
 }
 
+static bool any_of(const struct quarantine *quarantine, const char *dataset)
+{
+    for (size_t i = 0; i < quarantine->count; i++)
+        if (strcmp(pending_at(quarantine, i)->dataset, dataset) == 0)
+            return true;
+    return false;
+}
+
+static void tell_waits(struct quarantine *quarantine)
+{
+    list_for_each(link, &quarantine->waits)
+    {
+        struct quarantine_wait *wait = list_item(link, struct quarantine_wait, link);
+        if (any_of(quarantine, wait->dataset))
+            continue;
+        list_remove(&wait->link);
+        loop_task_post(quarantine->loop, &wait->task);
+    }
+}
+
 static void on_written(void *arg, const struct err *err)
 {
     struct quarantine *quarantine = arg;
@@ -158,9 +180,9 @@ static void on_written(void *arg, const struct err *err)
     else
         quarantine->stats.lost += quarantine->writing;
     quarantine->writing = 0;
-    arm(quarantine, err != NULL                                 ? QUARANTINE_RETRY_MS
-                    : quarantine->count >= QUARANTINE_BATCH_MAX ? 0
-                                                                : QUARANTINE_FLUSH_MS);
+    bool hurry = quarantine->count >= QUARANTINE_BATCH_MAX || !list_empty(&quarantine->waits);
+    arm(quarantine, err != NULL ? QUARANTINE_RETRY_MS : hurry ? 0 : QUARANTINE_FLUSH_MS);
+    tell_waits(quarantine);
 }
 
 static int write_notes(struct quarantine *quarantine, size_t count)
@@ -239,6 +261,24 @@ void quarantine_note(struct quarantine *quarantine, const struct quarantine_sigh
 bool quarantine_busy(const struct quarantine *quarantine)
 {
     return quarantine->count > QUARANTINE_PENDING_MAX / 2;
+}
+
+void quarantine_wait_start(struct quarantine *quarantine, struct quarantine_wait *wait,
+                           const char *dataset, void (*run)(void *arg), void *arg)
+{
+    wait->dataset = dataset;
+    list_init(&wait->link);
+    loop_task_init(&wait->task, run, arg);
+    list_append(&quarantine->waits, &wait->link);
+    if (quarantine->armed)
+        loop_timer_start(&quarantine->timer, 0);
+    tell_waits(quarantine);
+}
+
+void quarantine_wait_cancel(struct quarantine_wait *wait)
+{
+    list_remove(&wait->link);
+    loop_task_cancel(&wait->task);
 }
 
 void quarantine_stats(const struct quarantine *quarantine, struct quarantine_stats *stats_r)

@@ -8,6 +8,8 @@
 #ifndef SLUICE_SERVICES_QUARANTINE_H
 #define SLUICE_SERVICES_QUARANTINE_H
 
+#include "base/list.h"
+#include "net/loop.h"
 #include <stdbool.h>
 
 #include "base/ids.h"
@@ -54,6 +56,17 @@ void quarantine_note(struct quarantine *quarantine, const struct quarantine_sigh
                      const struct db_rows *rows, int row);
 /* Too many wait: a reader that can, pauses. */
 bool quarantine_busy(const struct quarantine *quarantine);
+
+/* Tells `run` once, at the end of a turn of the loop, when no note of this dataset waits any more; they
+ * are written at once. The struct is the caller's until then or until it has cancelled. */
+struct quarantine_wait {
+    struct list link;
+    struct loop_task task;
+    const char *dataset;
+};
+void quarantine_wait_start(struct quarantine *quarantine, struct quarantine_wait *wait,
+                           const char *dataset, void (*run)(void *arg), void *arg);
+void quarantine_wait_cancel(struct quarantine_wait *wait);
 
 struct quarantine_stats {
     size_t pending;

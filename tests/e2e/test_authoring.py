@@ -62,7 +62,8 @@ def scratch(workspace, databases):
     folder = workspace / "guide"
     folder.mkdir()
     for name, target in {"docs": harness.REPO / "docs", "proto": harness.REPO / "proto",
-                         "schemas": harness.REPO / "schemas", "build": harness.BUILD}.items():
+                         "schemas": harness.REPO / "schemas", "deploy": harness.REPO / "deploy",
+                         "build": harness.BUILD}.items():
         (folder / name).symlink_to(target)
     conninfo = dict(re.findall(r"(\w+)=('[^']*'|\S+)", databases.conninfo["control"]))
     environment = {
@@ -72,7 +73,9 @@ def scratch(workspace, databases):
     for name in ("SLUICE_SCHEMAS", "SLUICE_SOURCE_DATABASE", "PGDATABASE", "PGOPTIONS"):
         environment.pop(name, None)
     yield folder, environment
-    for name in ("clean", "codes", "messy"):
+    if (folder / "work/trial").exists():
+        subprocess.run(["deploy/trial.sh", "down", "work/trial"], cwd=folder, env=environment, check=False)
+    for name in ("clean", "codes", "messy", "control"):
         subprocess.run([PSQL / "dropdb", "--if-exists", f"guide_{name}"], env=environment, check=False)
     subprocess.run([PSQL / "psql", "-q", "-d", "postgres", "-c", "DROP ROLE IF EXISTS sluice_guide"],
                    env=environment, check=False)
