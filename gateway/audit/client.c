@@ -53,6 +53,8 @@ struct audit_client {
     struct loop_task flush_task;
     struct loop_timer deadline_timer;
     struct loop_timer denials_timer;
+    struct loop_timer settled_timer;
+    struct buf settled;        /* exchange ids to tell */
     int64_t deadline_armed_us; /* 0: not armed */
     bool attached;
     bool writable;
@@ -64,6 +66,7 @@ static void run_ready(void *arg);
 static void run_flush(void *arg);
 static void run_deadlines(void *arg);
 static void run_denials(void *arg);
+static void run_settled(void *arg);
 
 struct audit_client *audit_client_new(struct loop *loop, const struct audit_client_options *options)
 {
@@ -83,6 +86,8 @@ struct audit_client *audit_client_new(struct loop *loop, const struct audit_clie
     loop_task_init(&client->flush_task, run_flush, client);
     loop_timer_init(&client->deadline_timer, loop, run_deadlines, client);
     loop_timer_init(&client->denials_timer, loop, run_denials, client);
+    loop_timer_init(&client->settled_timer, loop, run_settled, client);
+    buf_init(&client->settled, AUDIT_FRAME_BYTES_MAX);
     return client;
 }
 
@@ -110,6 +115,8 @@ void audit_client_free(struct audit_client **client)
     loop_task_cancel(&c->flush_task);
     loop_timer_fini(&c->deadline_timer);
     loop_timer_fini(&c->denials_timer);
+    loop_timer_fini(&c->settled_timer);
+    buf_fini(&c->settled);
     free_all(&c->ready);
     free_all(&c->unsent);
     free_all(&c->sent);
@@ -301,6 +308,7 @@ void audit_client_drain(struct audit_client *client)
     loop_timer_cancel(&client->denials_timer);
     if (client->attached)
         run_flush(client);
+    run_settled(client);
 }
 
 /* --- deadlines ----------------------------------------------------------------------------------
@@ -408,6 +416,40 @@ static void run_flush(void *arg)
             list_append(&client->sent, link);
         }
     }
+    if (client->settled.len > 0)
+        run_settled(client);
+}
+
+/* Rides behind the next entries, or goes alone a little later. */
+static void run_settled(void *arg)
+{
+    struct audit_client *client = arg;
+    Sluice__Internal__Settled settled = SLUICE__INTERNAL__SETTLED__INIT;
+    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
+    loop_timer_cancel(&client->settled_timer);
+    if (client->attached && client->settled.len > 0) {
+        settled.exchange_ids.data = client->settled.data;
+        settled.exchange_ids.len = client->settled.len;
+        message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_SETTLED;
+        message.settled = &settled;
+        size_t len = sluice__internal__ipc_message__get_packed_size(&message);
+        uint8_t *bytes = mem_zero(len);
+        (void)sluice__internal__ipc_message__pack(&message, bytes);
+        client->options.send(client->options.arg, bytes, len);
+        free(bytes);
+    }
+    buf_reset(&client->settled); /* another auditor knows nothing of them */
+}
+
+void audit_client_settled(struct audit_client *client, const uint8_t *exchange_id)
+{
+    if (client->settled.len == 0)
+        loop_timer_start(&client->settled_timer, AUDIT_SETTLED_MS);
+    if (buf_append(&client->settled, exchange_id, UUID_BYTES) == 0)
+        return;
+    run_settled(client);
+    (void)buf_append(&client->settled, exchange_id, UUID_BYTES);
+    loop_timer_start(&client->settled_timer, AUDIT_SETTLED_MS);
 }
 
 void audit_client_attached(struct audit_client *client)

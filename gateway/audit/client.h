@@ -24,6 +24,7 @@ struct loop;
 enum {
     AUDIT_UNRESOLVED_MAX = 8192,
     AUDIT_UNRESOLVED_BYTES_MAX = 32 * 1024 * 1024,
+    AUDIT_SETTLED_MS = 50,
     AUDIT_FRAME_BYTES_MAX = 1024 * 1024, /* a larger flush is several frames */
 };
 
@@ -62,6 +63,10 @@ struct audit_ticket *audit_client_append(struct audit_client *client,
                                          int64_t deadline_us, audit_done_fn done, void *arg);
 /* The entry is still recorded; the callback never fires. Sets *ticket to NULL; accepts NULL. */
 void audit_client_cancel(struct audit_ticket **ticket);
+
+/* The answer of a recorded exchange has left: told to the auditor within AUDIT_SETTLED_MS, so that it
+ * need not be named as open when this process dies. `exchange_id` has UUID_BYTES. */
+void audit_client_settled(struct audit_client *client, const uint8_t *exchange_id);
 
 /* What arrived from the auditor: AppendReply and AuditState; anything else is ignored. */
 void audit_client_on_message(struct audit_client *client,

@@ -8,6 +8,7 @@
 
 #include "audit/appender.h"
 #include "audit/note.h"
+#include "audit/open_calls.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -34,6 +35,7 @@ struct client {
     struct list link;
     struct auditor *auditor;
     struct ipc *ipc;
+    struct open_calls *open;
 };
 
 struct auditor {
@@ -43,6 +45,7 @@ struct auditor {
     struct db_source *store;
     struct note_signer *signer;
     struct audit_appender *appender;
+    struct audit_source source; /* of our own entries */
     struct ipc *master;
     struct list clients;
     struct loop_timer ready_timer;
@@ -99,14 +102,37 @@ static void on_worker_message(void *arg, const Sluice__Internal__IpcMessage *mes
     struct client *client = arg;
     if (fd >= 0)
         (void)close(fd);
-    if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_APPEND)
+    if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_APPEND) {
         audit_appender_receive(client->auditor->appender, client, message->append);
+        open_calls_note(client->open, message->append);
+    } else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_SETTLED) {
+        open_calls_settle(client->open, message->settled->exchange_ids.data,
+                          message->settled->exchange_ids.len);
+    }
+}
+
+static void append_own(void *arg, const Sluice__Internal__AppendRequest *request)
+{
+    struct auditor *auditor = arg;
+    audit_appender_receive(auditor->appender, NULL, request);
+}
+
+/* A worker that ends well has settled all of its calls before. */
+static void recover(struct client *client)
+{
+    size_t count = open_calls_count(client->open);
+    if (count == 0)
+        return;
+    log_event(LOG_WARN, NULL, "delivery_unknown", LOG_INT("calls", count));
+    open_calls_recover(client->open, &client->auditor->source, append_own, client->auditor);
 }
 
 static void on_worker_closed(void *arg)
 {
     struct client *client = arg;
     audit_appender_forget(client->auditor->appender, client);
+    recover(client);
+    open_calls_free(&client->open);
     list_remove(&client->link);
     ipc_free(&client->ipc);
     loop_free_later(client->auditor->loop, client);
@@ -120,6 +146,7 @@ static void attach_worker(struct auditor *auditor, int fd)
     struct client *client = mem_zero(sizeof *client);
     const char *reason = "";
     client->auditor = auditor;
+    client->open = open_calls_new();
     client->ipc = ipc_new(auditor->loop, fd, &worker_handlers, client);
     list_append(&auditor->clients, &client->link);
     bool writable = audit_appender_writable(auditor->appender, &reason);
@@ -199,6 +226,7 @@ static int open_auditor(struct auditor *auditor, struct err *err)
         return -1;
     const struct conf *conf = auditor->conf;
     process_configure_log(conf, "auditor");
+    audit_source_init(&auditor->source, conf->audit_origin, conf->instance);
     auditor->signer =
         note_signer_load(conf->audit_origin, conf->audit_signing_key, conf->audit_sm2_key, err);
     if (auditor->signer == NULL || salt_key_load(conf->audit_salt_key, salt_key, err) < 0)
@@ -247,9 +275,11 @@ int auditor_main(const struct process_options *options)
     {
         struct client *client = list_item(link, struct client, link);
         ipc_free(&client->ipc);
+        open_calls_free(&client->open);
         free(client);
     }
     ipc_free(&auditor->master);
+    audit_source_fini(&auditor->source);
     loop_timer_fini(&auditor->ready_timer);
     loop_timer_fini(&auditor->stats_timer);
     loop_timer_fini(&auditor->drain_timer);

@@ -84,6 +84,8 @@ static void drain_look(void *arg)
     }
     if (worker->gateway.audit != NULL)
         audit_client_drain(worker->gateway.audit);
+    if (worker->auditor != NULL)
+        ipc_flush_blocking(worker->auditor); /* what is settled must not be taken for open */
     loop_stop(worker->loop);
 }
 

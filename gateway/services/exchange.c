@@ -340,6 +340,8 @@ void exchange_finish(struct call *call, bool delivered)
     audit_client_cancel(&exchange->ticket);
     if (gateway->audit != NULL && exchange->recorded && !delivered && !exchange->closed)
         record_undelivered(call);
+    else if (gateway->audit != NULL && exchange->recorded && !exchange->closed)
+        audit_client_settled(gateway->audit, call->exchange_id);
     if (exchange->salted)
         audit_rows_fini(&exchange->rows);
     salt_wipe(exchange->salt);

@@ -113,6 +113,34 @@ def test_kill_of_a_worker(house, call):
 
 
 @pytest.mark.parametrize("call", [lookup, query], ids=["lookups", "streams"])
+def test_what_a_dead_worker_had_decided_is_marked(house, call):
+    """A decision in the log whose answer nobody got has a DELIVERY or a RECOVERY entry."""
+    house.gateway.reload()
+    wait_for(lambda: "generation_gone" in house.gateway.log(), 20, "a reload")
+    wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "service")
+    entry = house.audit.entry_type
+    assert not [one for one in house.audit.entries() if one.kind == entry.RECOVERY], "nobody has died yet"
+    load = survives(house, lambda: kill(house.gateway.children("worker")), call)
+    wait_for(lambda: [one for one in house.audit.entries() if one.kind == entry.RECOVERY], 5, "the entries")
+    entries = house.audit.entries()
+    answered = {request_id for request_id, _ in load.answered}
+    marked = {one.exchange_id for one in entries if one.kind in (entry.DELIVERY, entry.RECOVERY)}
+    open_ = [one for one in entries if one.kind == entry.DECISION and one.decision.outcome == entry.ALLOWED
+             and one.request_id.startswith(load.prefix) and one.request_id not in answered]
+    assert not [one.request_id for one in open_ if one.exchange_id not in marked]
+    recovery = [one for one in entries if one.kind == entry.RECOVERY]
+    sums = [one for one in recovery if one.stands_for]
+    named = [one for one in recovery if not one.stands_for]
+    assert len(sums) == 1 and sums[0].stands_for == len(named) <= 2 * len(house.peers)
+    decided = {one.exchange_id: one for one in entries if one.kind == entry.DECISION}
+    for one in named:
+        # The dead worker's own, with who, why and what of its decision.
+        assert decided[one.exchange_id].boot_id.hex() == one.what.object == sums[0].what.object
+        assert one.who == decided[one.exchange_id].who and one.what.dataset == STREETS
+        assert (one.decision.outcome, one.decision.reason) == (entry.FAILED, "DELIVERY_UNKNOWN")
+
+
+@pytest.mark.parametrize("call", [lookup, query], ids=["lookups", "streams"])
 def test_kill_of_the_auditor(house, call):
     survives(house, lambda: kill(house.gateway.children("auditor")), call)
     assert len(house.gateway.children("auditor")) == 1
