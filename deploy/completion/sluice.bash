@@ -25,7 +25,7 @@ _sluice() {
     --consumer) return ;;
     --dataset) return ;;
     --purposes) return ;;
-    --modes) COMPREPLY=($(compgen -W "lookup query lookup,query" -- "$current")); return ;;
+    --modes) COMPREPLY=($(compgen -W "lookup query verify lookup,query" -- "$current")); return ;;
     --row-filter) return ;;
     --valid-from) return ;;
     --valid-until) return ;;
@@ -66,7 +66,7 @@ _sluice() {
     --leaf) COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   if [[ -z $first && $current != -* ]]; then
-    COMPREPLY=($(compgen -W "catalog lookup query agreement audit quality schema config doctor control department officer version completion" -- "$current")); return
+    COMPREPLY=($(compgen -W "catalog lookup query verify agreement audit quality schema config doctor control department officer version completion" -- "$current")); return
   fi
   case $first in
     catalog) subcommands="list show" ;;
@@ -88,6 +88,7 @@ _sluice() {
     "catalog show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "lookup "*) options=" --purpose --agreement --fields --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "query "*) options=" --purpose --filter --fields --limit --page-size --agreement --resume --strict --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "verify "*) options=" --purpose --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement grant") options=" --consumer --dataset --fields --purposes --modes --row-filter --valid-from --valid-until --days --rate --burst --legal-basis --id --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement list") options=" --dataset --consumer --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;

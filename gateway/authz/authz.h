@@ -29,7 +29,7 @@ enum {
 };
 
 /* Bits of an agreement's modes: 1 << sluice.v1.AgreementMode. */
-enum authz_mode { AUTHZ_LOOKUP = 1 << 1, AUTHZ_QUERY = 1 << 2 };
+enum authz_mode { AUTHZ_LOOKUP = 1 << 1, AUTHZ_QUERY = 1 << 2, AUTHZ_VERIFY = 1 << 3 };
 
 typedef void (*authz_changed_fn)(void *arg);
 
@@ -93,6 +93,9 @@ const uint8_t *authz_grant_digest(const struct authz_grant *grant); /* 32 bytes 
  * fields. */
 bool authz_sees_dataset(const struct authz *authz, const struct identity *who,
                         const struct schema_dataset *dataset, uint8_t *granted_r);
+/* Bits of enum authz_mode: what those live agreements allow, of all that concern the caller. */
+unsigned authz_granted_modes(const struct authz *authz, const struct identity *who,
+                             const struct schema_dataset *dataset);
 /* Name of the dataset that an agreement of this owner is about; NULL when there is none. */
 const char *authz_agreement_dataset(const struct authz *authz, const char *id, const char *owner);
 /* Registered and not disabled. */

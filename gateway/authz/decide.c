@@ -145,8 +145,9 @@ static int take_token(struct authz *authz, struct authz_grant *grant, struct aut
         grant->tokens = grant->burst;
     if (grant->tokens < 1) {
         answer->retry_after_ms = (int64_t)((1 - grant->tokens) * 1000 / grant->rate_per_second) + 1;
-        return refuse(answer, "agreement.rate", err, ERR_RESOURCE_EXHAUSTED, "RATE_LIMITED",
-                      "the agreement's call rate is used up; try again in a moment");
+        (void)refuse(answer, "agreement.rate", err, ERR_RESOURCE_EXHAUSTED, "RATE_LIMITED",
+                     "the agreement's call rate is used up; try again in a moment");
+        return err_retry_after(err, (long)answer->retry_after_ms);
     }
     grant->tokens -= 1;
     return 0;
@@ -272,6 +273,29 @@ int authz_check_officer(const struct authz *authz, const struct identity *who, s
     return 0;
 }
 
+static bool concerns(const struct authz_grant *grant, const struct identity *who)
+{
+    return is_consumer(grant, who) || (who->kind == IDENTITY_OFFICER &&
+                                       strcmp(grant->consumer_department, who->department) == 0);
+}
+
+unsigned authz_granted_modes(const struct authz *authz, const struct identity *who,
+                             const struct schema_dataset *dataset)
+{
+    unsigned modes = 0;
+    int64_t now_us = clock_wall_us();
+    const struct authz_dataset *entry = strmap_get(&authz->datasets, dataset->name);
+    if (entry == NULL)
+        return 0;
+    list_for_each(link, &entry->grants)
+    {
+        const struct authz_grant *grant = list_item(link, struct authz_grant, link);
+        if (concerns(grant, who) && grant->dataset != NULL && is_valid_now(grant, now_us))
+            modes |= grant->modes;
+    }
+    return modes;
+}
+
 bool authz_sees_dataset(const struct authz *authz, const struct identity *who,
                         const struct schema_dataset *dataset, uint8_t *granted_r)
 {
@@ -283,10 +307,7 @@ bool authz_sees_dataset(const struct authz *authz, const struct identity *who,
     list_for_each(link, &entry->grants)
     {
         const struct authz_grant *grant = list_item(link, struct authz_grant, link);
-        bool concerned =
-            is_consumer(grant, who) || (who->kind == IDENTITY_OFFICER &&
-                                        strcmp(grant->consumer_department, who->department) == 0);
-        if (!concerned || grant->dataset == NULL || !is_valid_now(grant, now_us))
+        if (!concerns(grant, who) || grant->dataset == NULL || !is_valid_now(grant, now_us))
             continue;
         seen = true;
         for (size_t i = 0; granted_r != NULL && i < PLAN_BITMAP_BYTES; i++)

@@ -55,6 +55,7 @@ int err_set(struct err *err, enum err_code code, const char *reason, const char 
     err->code = code;
     err->reason = reason;
     err->detail[0] = '\0';
+    err->retry_after_ms = 0;
     cut_at_character(err->text, vsnprintf(err->text, sizeof err->text, format, args));
     va_end(args);
     return -1;
@@ -68,6 +69,13 @@ int err_detail(struct err *err, const char *format, ...)
     va_start(args, format);
     cut_at_character(err->detail, vsnprintf(err->detail, sizeof err->detail, format, args));
     va_end(args);
+    return -1;
+}
+
+int err_retry_after(struct err *err, long after_ms)
+{
+    if (err != NULL)
+        err->retry_after_ms = after_ms;
     return -1;
 }
 

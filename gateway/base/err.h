@@ -39,6 +39,7 @@ struct err {
     const char *reason; /* UPPER_SNAKE_CASE literal, the ErrorInfo reason; never NULL once set */
     char text[ERR_TEXT_BYTES];
     char detail[ERR_TEXT_BYTES];
+    long retry_after_ms; /* when the same call may succeed; 0: not known */
 };
 
 #define ERR_INIT                                                                                   \
@@ -54,6 +55,9 @@ int err_set(struct err *err, enum err_code code, const char *reason, const char 
 
 /* Adds what only the log may see (SQL state, path, system error). Answers -1. */
 int err_detail(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says when the same call may succeed: google.rpc.RetryInfo for a peer. Answers -1. */
+int err_retry_after(struct err *err, long after_ms);
 
 void err_clear(struct err *err);
 

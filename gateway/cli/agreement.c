@@ -12,8 +12,9 @@ static const char *const columns[] = { "id",       "consumer", "dataset",    "mo
                                        "purposes", "state",    "validUntil", "fields" };
 #define COLUMN_COUNT (sizeof columns / sizeof columns[0])
 
-static const char *const mode_names[] = { "lookup", "query" };
-static const char *const mode_values[] = { "LOOKUP", "QUERY" };
+static const char *const mode_names[] = { "lookup", "query", "verify" };
+static const char *const mode_values[] = { "LOOKUP", "QUERY", "VERIFY" };
+enum { MODE_COUNT = sizeof mode_names / sizeof mode_names[0] };
 
 struct listing {
     struct output *output;
@@ -32,9 +33,9 @@ static json_t *grant_modes(struct cli *cli)
         const char *word = json_string_value(json_array_get(words, i));
         size_t m = 0;
 
-        while (m < 2 && strcmp(word, mode_names[m]) != 0)
+        while (m < MODE_COUNT && strcmp(word, mode_names[m]) != 0)
             m++;
-        if (m == 2) {
+        if (m == MODE_COUNT) {
             (void)cli_usage(cli, MSG_USAGE_MODE, word);
             json_decref(modes);
             modes = NULL;

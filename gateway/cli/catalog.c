@@ -11,7 +11,7 @@ struct listing {
 static const char *const list_columns[] = { "name",       "title",   "titleZh",
                                             "department", "sharing", "state" };
 static const char *const field_columns[] = { "name",        "type",       "labelZh", "semantic",
-                                             "sensitivity", "filterable", "granted" };
+                                             "sensitivity", "filterable", "granted", "verifiable" };
 
 #define COUNT(array_) (sizeof(array_) / sizeof(array_)[0])
 
@@ -66,9 +66,10 @@ static int show_dataset(struct cli *cli, json_t *dataset)
         return cli_output_end(&listing.output, status);
     }
     if (cli->format == OUTPUT_TABLE) {
-        static const char *const head[] = { "name",        "title",       "titleZh", "department",
-                                            "typeName",    "sharing",     "key",     "state",
-                                            "stateReason", "schemaDigest" };
+        static const char *const head[] = { "name",         "title",       "titleZh",
+                                            "department",   "typeName",    "sharing",
+                                            "key",          "state",       "stateReason",
+                                            "schemaDigest", "grantedModes" };
         json_t *row = remote_project(dataset, head, COUNT(head));
         struct output *output = cli_output(cli);
 

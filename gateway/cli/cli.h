@@ -22,7 +22,9 @@ enum cli_exit {
     EXIT_NOT_FOUND = 3,
     EXIT_DENIED = 4,
     EXIT_UNAVAILABLE = 5, /* try again later */
-    EXIT_QUARANTINED = 6,
+    EXIT_QUARANTINED = 6, /* verify: inconclusive */
+    EXIT_MISMATCH = 1,    /* of verify, as diff and grep do */
+    EXIT_TROUBLE = 7,     /* of verify, what EXIT_FAILED is elsewhere */
 };
 
 enum { CLI_OPTIONS_MAX = 14, CLI_ARGS_MAX = 64 };
@@ -95,6 +97,7 @@ int catalog_list(struct cli *cli);
 int catalog_show(struct cli *cli);
 int exchange_lookup(struct cli *cli);
 int exchange_query(struct cli *cli);
+int verify_run(struct cli *cli);
 int agreement_grant(struct cli *cli);
 int agreement_list(struct cli *cli);
 int agreement_show(struct cli *cli);

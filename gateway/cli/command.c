@@ -17,6 +17,8 @@ static const struct cli_command commands[] = {
     { NULL, "query", "DATASET", 1, 1, MSG_SUM_QUERY, MSG_HELP_QUERY, REMOTE, .run = exchange_query,
       .options = { OPT_PURPOSE, OPT_FILTER, OPT_FIELDS, OPT_LIMIT, OPT_PAGE_SIZE, OPT_AGREEMENT,
                    OPT_RESUME, OPT_STRICT, ROWS } },
+    { NULL, "verify", "DATASET KEY CLAIM...", 3, CLI_ARGS_MAX, MSG_SUM_VERIFY, MSG_HELP_VERIFY,
+      REMOTE, .run = verify_run, .options = { OPT_PURPOSE, OPT_AGREEMENT, ROWS } },
     { "agreement", "grant", "", 0, 0, MSG_SUM_AGREEMENT_GRANT, MSG_HELP_AGREEMENT_GRANT, OFFICER,
       .run = agreement_grant,
       .options = { OPT_CONSUMER, OPT_DATASET, OPT_FIELDS, OPT_PURPOSES, OPT_MODES, OPT_ROW_FILTER,

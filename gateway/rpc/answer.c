@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "google/protobuf/duration.pb-c.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
 #include "rpc/internal.h"
@@ -34,18 +35,34 @@ static ProtobufCBinaryData pack_error_info(struct call *call)
     return bytes;
 }
 
+/* When the same call may succeed; empty when nobody knows. */
+static ProtobufCBinaryData pack_retry_info(struct call *call)
+{
+    Google__Rpc__RetryInfo info = GOOGLE__RPC__RETRY_INFO__INIT;
+    Google__Protobuf__Duration delay = GOOGLE__PROTOBUF__DURATION__INIT;
+    if (call->err.retry_after_ms <= 0)
+        return (ProtobufCBinaryData){ .len = 0 };
+    delay.seconds = call->err.retry_after_ms / 1000;
+    delay.nanos = (int32_t)(call->err.retry_after_ms % 1000) * 1000000;
+    info.retry_delay = &delay;
+    ProtobufCBinaryData bytes = { .len = google__rpc__retry_info__get_packed_size(&info) };
+    bytes.data = arena_alloc(&call->arena, bytes.len);
+    (void)google__rpc__retry_info__pack(&info, bytes.data);
+    return bytes;
+}
+
 static char *status_details(struct call *call)
 {
-    char url[64];
-    (void)snprintf(url, sizeof url, "%sgoogle.rpc.ErrorInfo", type_url_prefix);
-    Google__Protobuf__Any detail = GOOGLE__PROTOBUF__ANY__INIT;
-    detail.type_url = url;
-    detail.value = pack_error_info(call);
-    Google__Protobuf__Any *details[] = { &detail };
+    Google__Protobuf__Any info = GOOGLE__PROTOBUF__ANY__INIT, retry = GOOGLE__PROTOBUF__ANY__INIT;
+    Google__Protobuf__Any *details[] = { &info, &retry };
+    info.type_url = arena_format(&call->arena, "%sgoogle.rpc.ErrorInfo", type_url_prefix);
+    info.value = pack_error_info(call);
+    retry.type_url = arena_format(&call->arena, "%sgoogle.rpc.RetryInfo", type_url_prefix);
+    retry.value = pack_retry_info(call);
     Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
     status.code = err_grpc_status(call->err.code);
     status.message = call->err.text;
-    status.n_details = 1;
+    status.n_details = retry.value.len > 0 ? 2 : 1;
     status.details = details;
     size_t len = google__rpc__status__get_packed_size(&status);
     uint8_t *bytes = arena_alloc(&call->arena, len);
@@ -85,19 +102,32 @@ static void append_json_string(struct buf *out, const char *text)
     (void)buf_append_byte(out, '"');
 }
 
+/* {"type":…,"value":… without the closing bracket. */
+static void append_detail_json(struct call *call, const char *type, ProtobufCBinaryData value,
+                               struct buf *out)
+{
+    char *encoded = arena_alloc(&call->arena, base64_size(value.len));
+    (void)base64_encode_unpadded(value.data, value.len, encoded);
+    (void)buf_append_format(out, "{\"type\":\"%s\",\"value\":\"%s\"", type, encoded);
+}
+
 /* {"code":…,"message":…,"details":[…]} (Connect protocol, Error). */
 static void append_error_json(struct call *call, struct buf *out)
 {
-    ProtobufCBinaryData info = pack_error_info(call);
-    char *encoded = arena_alloc(&call->arena, base64_size(info.len));
-    (void)base64_encode_unpadded(info.data, info.len, encoded);
+    ProtobufCBinaryData retry = pack_retry_info(call);
     (void)buf_append_format(out, "{\"code\":\"%s\",\"message\":", err_connect_code(call->err.code));
     append_json_string(out, call->err.text);
-    (void)buf_append_str(out, ",\"details\":[{\"type\":\"google.rpc.ErrorInfo\",\"value\":\"");
-    (void)buf_append_str(out, encoded);
-    (void)buf_append_str(out, "\",\"debug\":{\"reason\":");
+    (void)buf_append_str(out, ",\"details\":[");
+    append_detail_json(call, "google.rpc.ErrorInfo", pack_error_info(call), out);
+    (void)buf_append_str(out, ",\"debug\":{\"reason\":");
     append_json_string(out, call->err.reason);
-    (void)buf_append_format(out, ",\"domain\":\"%s\"}}]}", error_domain);
+    (void)buf_append_format(out, ",\"domain\":\"%s\"}}", error_domain);
+    if (retry.len > 0) {
+        (void)buf_append_byte(out, ',');
+        append_detail_json(call, "google.rpc.RetryInfo", retry, out);
+        (void)buf_append_byte(out, '}');
+    }
+    (void)buf_append_str(out, "]}");
 }
 
 static int to_json(struct call *call, const uint8_t *data, size_t len, struct buf *out,

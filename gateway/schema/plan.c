@@ -211,6 +211,43 @@ static int native_key(const struct schema_plan *plan, const char *key, struct ar
     return 0;
 }
 
+/* "/" and "~" of a piece, escaped as RFC 6901 does. */
+static void put_piece(struct buf *out, const char *text, bool escape)
+{
+    for (const char *p = text; *p != '\0'; p++) {
+        if (escape && (*p == '~' || *p == '/'))
+            (void)buf_append_str(out, *p == '~' ? "~0" : "~1");
+        else
+            (void)buf_append_byte(out, (uint8_t)*p);
+    }
+}
+
+const char *schema_plan_canonical_key(const struct schema_plan *plan, const char *key,
+                                      struct arena *arena)
+{
+    const struct schema_mapping *mapping = plan->mapping;
+    const char *pieces[MAPPING_PARTS_MAX];
+    size_t count = mapping->dataset.key_count;
+    struct buf out;
+    if (!key_pieces(plan, key, arena, pieces))
+        return NULL;
+    buf_init(&out, 2 * MAPPING_PARTS_MAX * PLAN_KEY_TEXT_BYTES_MAX);
+    const char *result = "";
+    for (size_t i = 0; i < count && result != NULL; i++) {
+        const char *canonical = mapping_canonical(mapping->key[i], pieces[i], arena);
+        if (canonical != NULL && i > 0)
+            (void)buf_append_byte(&out, '/');
+        if (canonical != NULL)
+            put_piece(&out, canonical, count > 1);
+        else
+            result = NULL;
+    }
+    if (result != NULL)
+        result = arena_strndup(arena, (const char *)out.data, out.len);
+    buf_fini(&out);
+    return result;
+}
+
 /* --- statements ---------------------------------------------------------------------------------
  */
 

@@ -48,6 +48,10 @@ void schema_plan_free(struct schema_plan **plan);
  * solve. */
 int schema_plan_lookup(const struct schema_plan *plan, const char *key, struct arena *arena,
                        struct db_sql *sql_r, struct err *err);
+/* The key in canonical form, as schema_plan_row_key writes it: two texts of one identifier give one. In
+ * the arena; NULL when the text is no key. */
+const char *schema_plan_canonical_key(const struct schema_plan *plan, const char *key,
+                                      struct arena *arena);
 /* Many rows by key; rows come in any order, schema_plan_row_key tells which is which. */
 int schema_plan_batch(const struct schema_plan *plan, const char *const *keys, size_t count,
                       struct arena *arena, struct db_sql *sql_r, struct err *err);

@@ -1,6 +1,7 @@
 /* sluice.v1.CatalogService: the datasets a caller may see. */
 #include <string.h>
 
+#include "schema/claim.h"
 #include "services/admin.h"
 #include "services/gateway.h"
 #include "sluice/v1/catalog.pb-c.h"
@@ -23,7 +24,19 @@ static Sluice__V1__DatasetField *make_field(struct call *call, const struct sche
     out->sensitivity = (Sluice__Options__Sensitivity)field->sensitivity;
     out->filterable = schema_dataset_filterable(dataset, field);
     out->granted = granted;
+    out->verifiable = schema_dataset_verifiable(dataset, field);
     return out;
+}
+
+static void take_modes(struct call *call, const struct schema_dataset *dataset,
+                       Sluice__V1__Dataset *out)
+{
+    const struct gateway *gateway = call->context;
+    unsigned modes = authz_granted_modes(gateway->authz, &call->identity, dataset);
+    out->granted_modes = arena_array(&call->arena, 32, sizeof *out->granted_modes);
+    for (unsigned mode = 1; mode < 32; mode++)
+        if ((modes >> mode & 1) != 0)
+            out->granted_modes[out->n_granted_modes++] = (Sluice__V1__AgreementMode)mode;
 }
 
 /* The owner's officer reads what is wrong with the table; others, that the owner must mend it. */
@@ -64,6 +77,7 @@ static Sluice__V1__Dataset *make_dataset(struct call *call, const struct gateway
     char *digest = arena_alloc(&call->arena, 2 * SCHEMA_DIGEST_BYTES + 1);
     hex_encode(schema_bundle_digest(gateway->bundle), SCHEMA_DIGEST_BYTES, digest);
     out->schema_digest = digest;
+    take_modes(call, dataset, out);
     return out;
 }
 

@@ -87,6 +87,13 @@ static uint8_t *new_person(struct call *call, struct exchange *exchange)
     return exchange->persons[exchange->person_count++];
 }
 
+void exchange_add_person(struct call *call, struct slice value)
+{
+    struct exchange *exchange = exchange_of(call);
+    if (exchange->person_count < AUDIT_PERSONS_MAX)
+        salt_person_key(exchange_gateway(call)->person_key, value, new_person(call, exchange));
+}
+
 void exchange_add_record(struct call *call, struct slice record)
 {
     struct exchange *exchange = exchange_of(call);
@@ -98,8 +105,7 @@ void exchange_add_record(struct call *call, struct slice record)
     size_t count = schema_plan_persons(exchange->grant.plan, record.data, record.len, values,
                                        EXCHANGE_PERSONS_OF_RECORD);
     for (size_t i = 0; i < count && i < EXCHANGE_PERSONS_OF_RECORD; i++)
-        if (exchange->person_count < AUDIT_PERSONS_MAX)
-            salt_person_key(gateway->person_key, values[i], new_person(call, exchange));
+        exchange_add_person(call, values[i]);
 }
 
 void exchange_note_row(struct call *call, const struct db_rows *rows, int row,

@@ -1,4 +1,4 @@
-/* What Lookup, BatchLookup and Query share: authorise, record, outcome, release, finish.
+/* What Lookup, BatchLookup, Query and Verify share: authorise, record, outcome, release, finish.
  * Ownership: struct exchange is the first member of each method's call->state.
  * Callbacks: through the call's steps.
  * Limits: AUDIT_WAIT_MS for an entry of a refused call, the call's deadline for a released one.
@@ -53,6 +53,9 @@ void exchange_start_rows(struct call *call, enum audit_rows_form form);
 /* Digests one record and its persons; row form. */
 void exchange_add_record(struct call *call, struct slice record);
 
+/* Notes whom the exchange is about, by the canonical number, in the person index. */
+void exchange_add_person(struct call *call, struct slice value);
+
 /* Notes a row that the plan rejected; anything else is passed over. Never waits and never fails. */
 void exchange_note_row(struct call *call, const struct db_rows *rows, int row,
                        const struct schema_row_report *report);
@@ -70,5 +73,6 @@ void exchange_finish(struct call *call, bool delivered);
 extern const struct rpc_method exchange_lookup_method;
 extern const struct rpc_method exchange_batch_lookup_method;
 extern const struct rpc_method exchange_query_method;
+extern const struct rpc_method exchange_verify_method;
 
 #endif

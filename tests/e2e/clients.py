@@ -47,6 +47,7 @@ class Failure:
         self.code = error.code()
         self.text = error.details()
         self.reason = None
+        self.retry_s = None
         trailers = dict(error.trailing_metadata() or ())
         if "grpc-status-details-bin" in trailers:
             status = stubs.status.Status.FromString(trailers["grpc-status-details-bin"])
@@ -56,6 +57,9 @@ class Failure:
                 if detail.Unpack(info):
                     self.reason = info.reason
                     assert info.domain, "ErrorInfo without a domain"
+                retry = stubs.details.RetryInfo()
+                if detail.Unpack(retry):
+                    self.retry_s = retry.retry_delay.ToTimedelta().total_seconds()
 
     def __repr__(self):
         return f"{self.code.name}/{self.reason}: {self.text}"
