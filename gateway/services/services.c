@@ -42,7 +42,6 @@ const struct rpc_method *const services_methods[] = {
     &exchange_batch_lookup_method,
     &exchange_query_method,
     &exchange_verify_method,
-    &exchange_verify_method,
     &agreement_grant_method,
     &agreement_revoke_method,
     &agreement_list_method,
