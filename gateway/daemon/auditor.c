@@ -268,6 +268,7 @@ int auditor_main(const struct process_options *options)
     auditor->ready_deadline_us = loop_now_us(auditor->loop) + (int64_t)AUDITOR_READY_WAIT_MS * 1000;
     loop_timer_start(&auditor->ready_timer, 0);
     loop_run(auditor->loop);
+    process_ending();
     audit_appender_free(&auditor->appender);
     db_source_free(&auditor->store);
     note_signer_free(&auditor->signer);

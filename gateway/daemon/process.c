@@ -1,5 +1,6 @@
 #include "daemon/process.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -35,6 +36,14 @@ void process_report(struct ipc *master, const char *failure, const uint8_t *sche
     }
     ipc_send(master, &message);
     ipc_flush_blocking(master);
+}
+
+void process_ending(void)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 void process_send_stats(struct ipc *master, const struct buf *text)

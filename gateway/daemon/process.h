@@ -44,6 +44,8 @@ void process_configure_log(const struct conf *conf, const char *process);
 /* Tells the master READY (`failure` NULL) or FAILED with a sentence; written before it returns.
  * `schema` (SCHEMA_DIGEST_BYTES or NULL): the bundle that is served, or that cannot be loaded. */
 void process_report(struct ipc *master, const char *failure, const uint8_t *schema);
+/* From here on the process only tidies up: a SIGTERM that comes late does not spoil its exit status. */
+void process_ending(void);
 /* Prometheus text of this process, for whoever answers /metrics. */
 void process_send_stats(struct ipc *master, const struct buf *text);
 

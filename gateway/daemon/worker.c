@@ -560,6 +560,7 @@ int worker_main(const struct process_options *options)
     }
     loop_signal_start(&worker->on_term, worker->loop, SIGTERM, on_term, worker);
     loop_run(worker->loop);
+    process_ending();
     int status = worker->failure.code != ERR_OK ? EXIT_CONFIG : 0;
     schema_fetch_cancel(&worker->fetch);
     schema_report_cancel(&worker->report);

@@ -96,11 +96,12 @@ def house(control, cluster, new_gateway, pki, stubs):
 
     def serve(folder, *approvers, by="health"):
         """Publishes, approves and waits until the gateway has gone over."""
+        mark = len(gateway.log())
         bundle = publish(folder.files(stubs), by)
         for department in approvers:
             bundle = approve(bundle.digest, department)
         assert bundle.state == stubs.schema.SCHEMA_CURRENT
-        wait_for(lambda: served() == bundle.digest, SWITCH_SECONDS,
+        wait_for(lambda: served() == bundle.digest and "generation_ready" in gateway.log()[mark:], SWITCH_SECONDS,
                  f"the gateway to serve it\n{gateway.log()[-3000:]}")
         return bundle.digest
 
@@ -166,7 +167,7 @@ def names(house, department):
 def test_publish_approve_and_a_new_generation_without_a_dropped_call(house, folder, consumers, stubs):
     assert names(house, "statistics") == set()
     first = house.serve(folder, "civil-affairs", "statistics")
-    assert STREETS in names(house, "statistics")
+    wait_for(lambda: STREETS in names(house, "statistics"), SWITCH_SECONDS, "the first datasets")
     peers = consumers(4)
     folder.copy_dataset("statistics/streets", "statistics/streets-two")
     with Load(peers, lookup, prefix=unique("s")) as load:
