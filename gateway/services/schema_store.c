@@ -57,7 +57,7 @@ static void free_fetch(struct schema_fetch *fetch)
 static void finish(struct schema_fetch *fetch, struct schema_bundle *bundle, const struct err *err)
 {
     /* A database that does not answer says nothing of the bundle. */
-    bool refused = bundle == NULL && fetch->known && err->code != ERR_UNAVAILABLE &&
+    bool refused = err != NULL && fetch->known && err->code != ERR_UNAVAILABLE &&
                    err->code != ERR_DEADLINE_EXCEEDED && err->code != ERR_RESOURCE_EXHAUSTED;
     fetch->done(fetch->arg, bundle, refused ? fetch->digest : NULL, err);
     free_fetch(fetch);
