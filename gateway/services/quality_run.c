@@ -210,7 +210,8 @@ enum step_result quality_run_select(struct call *call)
 /* In millionths, rounded down: what is not whole never reads 1. */
 static double share(int64_t part, int64_t whole)
 {
-    return whole > 0 ? (double)((__int128)part * 1000000 / whole) / 1e6 : 1;
+    int64_t millionths = whole > 0 ? (int64_t)((__int128)part * 1000000 / whole) : 1000000;
+    return (double)millionths / 1e6;
 }
 
 static Sluice__V1__FieldQuality *field_of_row(struct arena *arena, const struct db_rows *rows,
