@@ -26,18 +26,26 @@ static size_t sequence(const uint8_t *p, size_t len)
     return 4;
 }
 
-size_t utf8_check(const void *data, size_t len)
+/* The same walk with and without a look for U+0000; the flag is a constant in each. */
+static inline size_t check(const uint8_t *p, size_t len, bool no_nul)
 {
-    const uint8_t *p = data;
+    static const uint64_t high = 0x8080808080808080ULL, ones = 0x0101010101010101ULL;
     size_t i = 0;
     while (i < len) {
         uint64_t word;
         if (len - i >= sizeof word) { /* eight ASCII bytes at a time */
             memcpy(&word, p + i, sizeof word);
-            if ((word & 0x8080808080808080ULL) == 0) {
+            /* A byte of 0 is the only one that borrows while none has its high bit set. */
+            if ((word & high) == 0 && (!no_nul || ((word - ones) & high) == 0)) {
                 i += sizeof word;
                 continue;
             }
+        }
+        if (p[i] < 0x80) {
+            if (no_nul && p[i] == 0)
+                return i;
+            i++;
+            continue;
         }
         /* Nearly every other character of ours is U+1000 to U+CFFF: three bytes, no special case. */
         if (len - i >= 3 && p[i] >= 0xE1 && p[i] <= 0xEC && (p[i + 1] & 0xC0) == 0x80 &&
@@ -51,6 +59,16 @@ size_t utf8_check(const void *data, size_t len)
         i += step;
     }
     return len;
+}
+
+size_t utf8_check(const void *data, size_t len)
+{
+    return check(data, len, false);
+}
+
+size_t utf8_check_text(const void *data, size_t len)
+{
+    return check(data, len, true);
 }
 
 size_t utf8_decode(const uint8_t *data, size_t len, uint32_t *code_point_r)

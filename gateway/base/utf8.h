@@ -11,6 +11,8 @@
 
 /* Offset of the first byte that is not valid UTF-8, or `len` when all of it is. */
 size_t utf8_check(const void *data, size_t len);
+/* The same, and a U+0000 counts as invalid: what a C string and PostgreSQL's text can hold. */
+size_t utf8_check_text(const void *data, size_t len);
 static inline bool utf8_valid(const void *data, size_t len)
 {
     return utf8_check(data, len) == len;

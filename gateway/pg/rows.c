@@ -44,9 +44,10 @@ struct db_value db_value(const struct db_rows *rows, int row, int column)
         return row == 0 && column >= 0 && column < tuple->count ? tuple->values[column]
                                                                 : (struct db_value){ NULL, 0 };
     const PGresult *result = result_of(rows);
-    if (row < 0 || row >= PQntuples(result) || column < 0 || column >= PQnfields(result))
+    if (row < 0 || row >= PQntuples(result) || column < 0)
         return (struct db_value){ NULL, 0 };
-    int len = PQgetlength(result, row, column); /* 0 for SQL NULL */
+    /* 0 for SQL NULL and for a column that is not there: libpq looks at that itself. */
+    int len = PQgetlength(result, row, column);
     if (len == 0 && PQgetisnull(result, row, column))
         return (struct db_value){ NULL, 0 };
     return (struct db_value){ (const uint8_t *)PQgetvalue(result, row, column), (uint32_t)len };

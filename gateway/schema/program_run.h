@@ -72,9 +72,10 @@ enum outcome program_close_message(struct run *run, const struct program_op *op,
 /* NULL, or why bytes are no text. PostgreSQL's text holds no U+0000, and no reader of ours takes one. */
 static inline const char *program_text_problem(const uint8_t *data, size_t len)
 {
-    if (!utf8_valid(data, len))
-        return "NOT_UTF8";
-    return len > 0 && memchr(data, '\0', len) != NULL ? "TEXT_HAS_NUL" : NULL;
+    size_t good = utf8_check_text(data, len);
+    if (good == len)
+        return NULL;
+    return data[good] == 0 ? "TEXT_HAS_NUL" : "NOT_UTF8";
 }
 
 static inline uint16_t get16(const uint8_t *data)
