@@ -83,7 +83,7 @@ static int parse_slot(const char *text, const char *path, const char *origin,
     merkle_frontier_root(frontier_r, root);
     if (checkpoint.size != frontier_r->size || memcmp(checkpoint.root, root, sizeof root) != 0)
         return unusable(err, path, "frontier and checkpoint differ");
-    if (strcmp(checkpoint.origin, origin) != 0)
+    if (origin != NULL && strcmp(checkpoint.origin, origin) != 0)
         return unusable(err, path, "of another log");
     return 1;
 }
@@ -117,6 +117,20 @@ int head_file_load(const char *path, const char *origin, struct merkle_frontier 
         result = newest_slot(&file, path, origin, frontier_r, &slot, err);
     buf_fini(&file);
     return result;
+}
+
+bool head_file_note(struct slice file, struct slice *note_r)
+{
+    struct buf whole = { .data = (uint8_t *)(uintptr_t)file.data, .len = file.len };
+    struct merkle_frontier frontier;
+    struct err err;
+    int slot;
+    if (file.len != FILE_BYTES || newest_slot(&whole, "", NULL, &frontier, &slot, &err) != 1)
+        return false;
+    const char *text = (const char *)file.data + (size_t)slot * SLOT_BYTES;
+    const char *note = strstr(text, "\n\n") + 2; /* it was parsed: the blank line is there */
+    *note_r = slice_of(note, strlen(note));
+    return true;
 }
 
 static int write_at(int fd, const uint8_t *data, size_t len, off_t at)

@@ -8,6 +8,7 @@
 
 #include "audit/columns.h"
 #include "audit/counters.h"
+#include "audit/head_file.h"
 #include "audit/log_writer.h"
 #include "audit/tile_builder.h"
 #include "audit/tile_store.h"
@@ -483,6 +484,11 @@ static int open_older(struct walk *walk)
         return err_set(walk->err, ERR_FAILED_PRECONDITION, "OLDER_MISSING",
                        "There is no older checkpoint at the place given.");
     struct err err = ERR_INIT;
+    struct slice note;
+    if (head_file_note(buf_slice(&older->note), &note)) { /* an auditor's state file will do too */
+        memmove(older->note.data, note.data, note.len);
+        older->note.len = note.len;
+    }
     if (note_split(buf_slice(&older->note), &text, &signatures, &err) != 0 ||
         checkpoint_parse(text, &older->checkpoint, &err) != 0) {
         verify_report_add(walk->report, VERIFY_OLDER, -1, "%s", err.text);
@@ -581,7 +587,7 @@ static void walk_init(struct walk *walk)
     buf_init(&walk->batches, TILE_STORE_FILE_BYTES_MAX);
     buf_init(&walk->hashes, TILE_BYTES_MAX);
     buf_init(&walk->line, COLUMNS_LINE_BYTES_MAX);
-    buf_init(&walk->older.note, NOTE_BYTES_MAX);
+    buf_init(&walk->older.note, HEAD_FILE_BYTES_MAX);
     buf_init(&walk->older.tile, TILE_BYTES_MAX);
     merkle_frontier_init(&walk->older.tree);
     tile_builder_init(&walk->tiles);

@@ -6,10 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/head_file.h"
 #include "base/err.h"
 #include "cli/remote.h"
-
-static const char state_file_line[] = "sluice audit head 1\n"; /* see audit/head_file.c */
 
 static int unreadable(const char *path, int cause)
 {
@@ -63,17 +62,17 @@ static int parse_note(struct buf *note, struct checkpoint *checkpoint_r)
 
 int audit_note_file(const char *path, struct buf *note_r, struct checkpoint *checkpoint_r)
 {
-    const size_t first = sizeof state_file_line - 1;
-    int status = audit_file_read(path, note_r);
+    struct buf file;
+    buf_init(&file, HEAD_FILE_BYTES_MAX);
+    int status = audit_file_read(path, &file);
+    struct slice note = buf_slice(&file);
 
-    if (status != EXIT_OK)
-        return status;
-    if (note_r->len > first && memcmp(note_r->data, state_file_line, first) == 0) {
-        const uint8_t *blank = memmem(note_r->data, note_r->len, "\n\n", 2);
-        if (blank != NULL)
-            buf_consume(note_r, (size_t)(blank + 2 - note_r->data));
-    }
-    return parse_note(note_r, checkpoint_r);
+    (void)head_file_note(buf_slice(&file), &note); /* else it is a note as it stands */
+    buf_reset(note_r);
+    if (status == EXIT_OK && buf_append(note_r, note.data, note.len) != 0)
+        status = unreadable(path, EFBIG);
+    buf_fini(&file);
+    return status == EXIT_OK ? parse_note(note_r, checkpoint_r) : status;
 }
 
 int audit_note_ask(const struct cli *cli, struct buf *note_r, struct checkpoint *checkpoint_r)

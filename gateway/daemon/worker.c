@@ -535,7 +535,9 @@ static int open_worker(struct worker *worker, struct err *err)
     worker->tls = tls_context_new(&tls, err);
     if (worker->tls == NULL || gateway_open(&worker->gateway, worker->loop, conf, err) < 0)
         return -1;
-    if (conf->tls_crl != NULL) /* read again at the first look, in case it changed meanwhile */
+    worker->crl.st_size =
+        -1; /* no file is like this: the first look reads, or says that it is gone */
+    if (conf->tls_crl != NULL)
         loop_timer_start(&worker->crl_timer, CRL_LOOK_MS);
     open_audit(worker);
     return open_schema(worker, err);

@@ -590,32 +590,55 @@ bool schema_plan_row_place(const struct schema_plan *plan, const struct db_rows 
     return fine;
 }
 
-int schema_plan_place(const struct schema_plan *plan, const char *place, struct arena *arena,
-                      struct db_sql *sql_r, struct err *err)
+struct place_condition {
+    const struct schema_plan *plan;
+    const char *place;
+    struct arena *arena;
+    bool fine;
+};
+
+static void place_sql(struct place_condition *condition, struct plan_sql *sql)
 {
+    const struct schema_plan *plan = condition->plan;
     const size_t width = plan->mapping->order_count;
-    const char *at = place;
-    struct plan_sql sql;
-    bool fine = strnlen(place, PLAN_KEY_TEXT_BYTES_MAX) < PLAN_KEY_TEXT_BYTES_MAX;
-    plan_sql_init(&sql, arena);
-    plan_sql_text(&sql, plan->select);
-    for (size_t i = 0; fine && i < width; i++) {
+    const char *at = condition->place;
+    for (size_t i = 0; condition->fine && i < width; i++) {
         const char *end = strchr(at, CURSOR_SPLIT);
-        fine = (end == NULL) == (i + 1 == width);
+        condition->fine = (end == NULL) == (i + 1 == width);
         size_t len = end != NULL ? (size_t)(end - at) : strlen(at);
-        const char *value = arena_strndup(arena, at, len);
-        plan_sql_add(&sql, "%s%s", i == 0 ? " WHERE " : " AND ", order_column(plan, i)->quoted);
+        const char *value = arena_strndup(condition->arena, at, len);
+        plan_sql_add(sql, "%s%s", i == 0 ? " WHERE " : " AND ", order_column(plan, i)->quoted);
         if (len == 1 && value[0] == PLACE_NULL) {
-            plan_sql_text(&sql, " IS NULL");
+            plan_sql_text(sql, " IS NULL");
         } else {
-            fine = fine && mapping_native(plan->mapping->key[0], order_column(plan, i)->type, value,
-                                          arena) != NULL;
-            plan_sql_text(&sql, " = ");
-            plan_sql_param(&sql, value);
+            condition->fine = condition->fine &&
+                              mapping_native(plan->mapping->key[0], order_column(plan, i)->type,
+                                             value, condition->arena) != NULL;
+            plan_sql_text(sql, " = ");
+            plan_sql_param(sql, value);
         }
         at += len + 1;
     }
-    if (!fine) {
+}
+
+int schema_plan_place(const struct schema_plan *plan, const char *place, struct arena *arena,
+                      struct db_sql *sql_r, struct err *err)
+{
+    struct place_condition condition = {
+        .plan = plan,
+        .place = place,
+        .arena = arena,
+        .fine = strnlen(place, PLAN_KEY_TEXT_BYTES_MAX) < PLAN_KEY_TEXT_BYTES_MAX,
+    };
+    struct plan_sql sql;
+    plan_sql_init(&sql, arena);
+    plan_sql_text(&sql, plan->select);
+    if (plan->columns.rank >= 0)
+        plan_sql_ranked(&sql, plan->mapping, RANK_ALL, NULL, NULL);
+    else
+        plan_sql_text(&sql, plan->mapping->from_sql);
+    place_sql(&condition, &sql);
+    if (!condition.fine) {
         plan_sql_drop(&sql);
         return err_set(err, ERR_INVALID_ARGUMENT, "PLACE_INVALID",
                        "The mapping's key has changed since this row was seen.");

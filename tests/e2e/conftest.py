@@ -3,6 +3,7 @@ or reconfigure ask for a gateway (and where needed a cluster) of their own."""
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -52,6 +53,19 @@ def databases(workspace):
 def cluster(databases):
     harness.register(databases)
     return databases
+
+
+@pytest.fixture(scope="session")
+def admin_environment(databases):
+    """A shell's environment in which psql, createdb and `sluice` reach the cluster as its owner."""
+    conninfo = dict(re.findall(r"(\w+)=('[^']*'|\S+)", databases.conninfo["control"]))
+    environment = {
+        **os.environ, "PATH": f"{harness.BUILD}:{harness.PG_BIN}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
+        "PGHOST": conninfo["host"].strip("'"), "PGPORT": conninfo["port"], "PGUSER": "sluice_admin",
+        "PGPASSFILE": str(databases.folder / "secrets/sluice_admin.pgpass")}
+    for name in ("SLUICE_SCHEMAS", "SLUICE_SOURCE_DATABASE", "PGDATABASE", "PGOPTIONS"):
+        environment.pop(name, None)
+    return environment
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import psycopg2
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("O", "build"))
 BUILD = BUILD if BUILD.is_absolute() else REPO / BUILD
+PG_BIN = Path("/usr/lib/postgresql/15/bin")
 TRUST_DOMAIN = "sluice.example"
 DEPARTMENTS = {"civil-affairs": "民政", "statistics": "统计", "health": "卫生健康"}
 

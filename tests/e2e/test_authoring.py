@@ -1,9 +1,7 @@
 """The authoring guide, run as printed: every command of docs/authoring.md, its exit status and its output."""
 
-import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +9,6 @@ import harness
 
 GUIDE = harness.REPO / "docs/authoring.md"
 GUIDE_ZH = harness.REPO / "docs/authoring.zh-CN.md"
-PSQL = Path("/usr/lib/postgresql/15/bin")
 
 
 def blocks(path, kind):
@@ -57,7 +54,7 @@ def compare(command, expected, output):
 
 
 @pytest.fixture
-def scratch(workspace, databases):
+def scratch(workspace, admin_environment):
     """A folder that looks like the top of a checkout, and the environment the guide asks for."""
     folder = workspace / "guide"
     folder.mkdir()
@@ -65,19 +62,14 @@ def scratch(workspace, databases):
                          "schemas": harness.REPO / "schemas", "deploy": harness.REPO / "deploy",
                          "build": harness.BUILD}.items():
         (folder / name).symlink_to(target)
-    conninfo = dict(re.findall(r"(\w+)=('[^']*'|\S+)", databases.conninfo["control"]))
-    environment = {
-        **os.environ, "PATH": f"{harness.BUILD}:{PSQL}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
-        "PGHOST": conninfo["host"].strip("'"), "PGPORT": conninfo["port"], "PGUSER": "sluice_admin",
-        "PGPASSFILE": str(databases.folder / "secrets/sluice_admin.pgpass")}
-    for name in ("SLUICE_SCHEMAS", "SLUICE_SOURCE_DATABASE", "PGDATABASE", "PGOPTIONS"):
-        environment.pop(name, None)
+    environment = admin_environment
     yield folder, environment
     if (folder / "work/trial").exists():
         subprocess.run(["deploy/trial.sh", "down", "work/trial"], cwd=folder, env=environment, check=False)
     for name in ("clean", "codes", "messy", "control"):
-        subprocess.run([PSQL / "dropdb", "--if-exists", f"guide_{name}"], env=environment, check=False)
-    subprocess.run([PSQL / "psql", "-q", "-d", "postgres", "-c", "DROP ROLE IF EXISTS sluice_guide"],
+        subprocess.run([harness.PG_BIN / "dropdb", "--if-exists", f"guide_{name}"], env=environment,
+                       check=False)
+    subprocess.run([harness.PG_BIN / "psql", "-q", "-d", "postgres", "-c", "DROP ROLE IF EXISTS sluice_guide"],
                    env=environment, check=False)
 
 

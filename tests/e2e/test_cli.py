@@ -21,7 +21,7 @@ import mock_connect
 from mock_connect import Cut, Raw, Refusal, envelope
 
 SLUICE = harness.BUILD / "sluice"
-POSTGRES = Path("/usr/lib/postgresql/15/bin")
+POSTGRES = harness.PG_BIN
 TOWNS = "civil-affairs/towns"
 
 OK, FAILED, USAGE, NOT_FOUND, DENIED, UNAVAILABLE, QUARANTINED = range(7)

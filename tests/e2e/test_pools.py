@@ -9,7 +9,7 @@ from conftest import STREETS, TOWNS
 from harness import wait_for
 
 WORKERS = 2
-CONTROL = 2 * WORKERS * (1 + 2 + 1)
+CONTROL = 2 * WORKERS * (1 + 3 + 1)
 SOURCE = 2 * WORKERS * (2 + 8 + 1)
 
 
@@ -40,7 +40,7 @@ def test_a_control_database_with_too_few_connections_refuses_the_start(own):
     limit(cluster, "worker", CONTROL - 1)
     gateway.spawn()
     assert gateway.process.wait(20) == 78
-    assert (f"control database: 2 generations x {WORKERS} workers x 4 connections = {CONTROL}, but its role"
+    assert (f"control database: 2 generations x {WORKERS} workers x 5 connections = {CONTROL}, but its role"
             f" allows {CONTROL - 1}") in gateway.log()
     limit(cluster, "worker", CONTROL)
     gateway.start()
@@ -74,4 +74,4 @@ def test_the_servers_own_limit_counts(own):
     gateway.change(workers=64)
     gateway.spawn()
     assert gateway.process.wait(30) == 78
-    assert "2 generations x 64 workers x 4 connections = 512, but the server allows" in gateway.log()
+    assert "2 generations x 64 workers x 5 connections = 640, but the server allows" in gateway.log()
