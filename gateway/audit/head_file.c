@@ -20,8 +20,10 @@ enum {
     FILE_BYTES = SLOTS * SLOT_BYTES,
 };
 
-/* A slot: this line, base64 frontier, a blank line, the note, NUL. */
-static const char first_line[] = "sluice audit head 1\n";
+/* A slot: this line, base64 frontier, a blank line, the note, NUL. Before there were slots, the whole file
+ * was such a text with a 1 in its first line; it is read, and replaced at the next store. */
+static const char first_line[] = "sluice audit head 2\n";
+static const char first_line_alone[] = "sluice audit head 1\n";
 
 static int unusable(struct err *err, const char *path, const char *what)
 {
@@ -32,7 +34,13 @@ static int unusable(struct err *err, const char *path, const char *what)
     return err_detail(err, "%s: %s", path, what);
 }
 
-/* 1: read, 0: there is none. */
+static bool is_alone(const struct buf *file)
+{
+    return file->len < SLOT_BYTES && file->len > sizeof first_line_alone &&
+           memcmp(file->data, first_line_alone, sizeof first_line_alone - 1) == 0;
+}
+
+/* 1: read, 0: there is none. A NUL stands behind the bytes. */
 static int read_all(const char *path, struct buf *out, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -49,7 +57,8 @@ static int read_all(const char *path, struct buf *out, struct err *err)
     (void)close(fd);
     if (len < 0)
         return unusable(err, path, strerror(cause));
-    return out->len == FILE_BYTES ? 1 : unusable(err, path, "wrong size");
+    (void)buf_cstr(out);
+    return out->len == FILE_BYTES || is_alone(out) ? 1 : unusable(err, path, "wrong size");
 }
 
 static int parse_frontier(const char *text, size_t len, struct merkle_frontier *frontier_r)
@@ -61,13 +70,13 @@ static int parse_frontier(const char *text, size_t len, struct merkle_frontier *
     return written < 0 ? -1 : merkle_frontier_parse(bytes, (size_t)written, frontier_r);
 }
 
-static int parse_slot(const char *text, const char *path, const char *origin,
+static int parse_slot(const char *text, const char *head, const char *path, const char *origin,
                       struct merkle_frontier *frontier_r, struct err *err)
 {
     enum { FIRST = sizeof first_line - 1 };
     size_t len = strnlen(text, SLOT_BYTES);
     const char *end = len > FIRST ? memchr(text + FIRST, '\n', len - FIRST) : NULL;
-    if (len == SLOT_BYTES || end == NULL || memcmp(text, first_line, FIRST) != 0 ||
+    if (len == SLOT_BYTES || end == NULL || memcmp(text, head, FIRST) != 0 ||
         end + 2 > text + len || end[1] != '\n')
         return unusable(err, path, "not a state file");
     if (parse_frontier(text + FIRST, (size_t)(end - text) - FIRST, frontier_r) != 0)
@@ -94,9 +103,12 @@ static int newest_slot(const struct buf *file, const char *path, const char *ori
 {
     struct merkle_frontier found;
     *slot_r = -1;
+    if (is_alone(file))
+        return parse_slot((const char *)file->data, first_line_alone, path, origin, frontier_r,
+                          err);
     for (int i = SLOTS - 1; i >= 0; i--) {
         const char *text = (const char *)file->data + (size_t)i * SLOT_BYTES;
-        if (parse_slot(text, path, origin, &found, err) != 1)
+        if (parse_slot(text, first_line, path, origin, &found, err) != 1)
             continue;
         if (*slot_r < 0 || found.size > frontier_r->size) {
             *frontier_r = found;
@@ -125,6 +137,11 @@ bool head_file_note(struct slice file, struct slice *note_r)
     struct merkle_frontier frontier;
     struct err err;
     int slot;
+    const uint8_t *blank = is_alone(&whole) ? memmem(file.data, file.len, "\n\n", 2) : NULL;
+    if (blank != NULL) {
+        *note_r = slice_of(blank + 2, file.len - (size_t)(blank + 2 - file.data));
+        return true;
+    }
     if (file.len != FILE_BYTES || newest_slot(&whole, "", NULL, &frontier, &slot, &err) != 1)
         return false;
     const char *text = (const char *)file.data + (size_t)slot * SLOT_BYTES;
@@ -230,7 +247,8 @@ static int store(const char *path, const struct merkle_frontier *frontier, struc
         return 0;
     buf_init(&slot, SLOT_BYTES);
     write_slot(frontier, note, &slot);
-    int result = readable ? overwrite(path, &slot, 1 - number) : create(path, &slot, folder);
+    int result =
+        readable && number >= 0 ? overwrite(path, &slot, 1 - number) : create(path, &slot, folder);
     buf_fini(&slot);
     return result;
 }

@@ -15,6 +15,7 @@
 #include "audit/append_params.h"
 #include "audit/head_file.h"
 #include "base/err.h"
+#include "base/ids.h"
 
 /* --- batches --------------------------------------------------------------------------------- */
 
@@ -307,6 +308,40 @@ static void head_file_survives_a_torn_write(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* A file of before there were slots is read, and becomes one with slots. */
+static void head_file_takes_over_the_file_without_slots(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/sluice-head-XXXXXX", path[64], encoded[4096];
+    struct merkle_frontier tree, again;
+    struct err err = ERR_INIT;
+    struct buf note, bytes;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/head", dir);
+    tree_of(&tree, 11);
+    note_of(&tree, &note);
+    buf_init(&bytes, sizeof encoded);
+    (void)merkle_frontier_write(&tree, &bytes);
+    size_t len = base64_encode(bytes.data, bytes.len, encoded);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fprintf(file, "sluice audit head 1\n%.*s\n\n%.*s", (int)len, encoded, (int)note.len,
+                  (const char *)note.data);
+    (void)fclose(file);
+    assert_int_equal(head_file_load(path, "log", &again, &err), 1);
+    assert_int_equal(again.size, 11);
+    buf_fini(&note);
+    tree_of(&tree, 12);
+    note_of(&tree, &note);
+    assert_int_equal(head_file_store(path, &tree, buf_slice(&note), &err), 0);
+    assert_int_equal(head_file_load(path, "log", &again, &err), 1);
+    assert_int_equal(again.size, 12);
+    buf_fini(&note);
+    buf_fini(&bytes);
+    (void)unlink(path);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* Two auditors of one gateway take turns while a reload goes on: the newer checkpoint stays. */
 static void head_file_keeps_the_newer_checkpoint(void **state)
 {
@@ -342,6 +377,7 @@ int main(void)
         cmocka_unit_test(head_file_round_trip),
         cmocka_unit_test(head_file_damage),
         cmocka_unit_test(head_file_survives_a_torn_write),
+        cmocka_unit_test(head_file_takes_over_the_file_without_slots),
         cmocka_unit_test(head_file_keeps_the_newer_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
