@@ -32,6 +32,7 @@ _sluice() {
     --days) return ;;
     --rate) return ;;
     --burst) return ;;
+    --daily-quota) return ;;
     --legal-basis) return ;;
     --id) return ;;
     --reason) return ;;
@@ -89,7 +90,7 @@ _sluice() {
     "lookup "*) options=" --purpose --agreement --fields --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "query "*) options=" --purpose --filter --fields --limit --page-size --agreement --resume --strict --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "verify "*) options=" --purpose --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
-    "agreement grant") options=" --consumer --dataset --fields --purposes --modes --row-filter --valid-from --valid-until --days --rate --burst --legal-basis --id --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "agreement grant") options=" --consumer --dataset --fields --purposes --modes --row-filter --valid-from --valid-until --days --rate --burst --daily-quota --legal-basis --id --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement list") options=" --dataset --consumer --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement revoke") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -15,6 +15,7 @@ static void take_from(struct append_batch *batch, struct list *queue, size_t cou
         struct append_item *item = list_item(list_pop(queue), struct append_item, link);
         *bytes += item->size;
         batch->careful |= item->resent;
+        batch->charges |= item->charge != 0;
         batch->items[batch->count++] = item;
     }
 }
@@ -25,6 +26,7 @@ void append_batch_take(struct append_batch *batch, struct list *allowed, struct 
     size_t bytes = 0;
     size_t kept = list_empty(denied) ? 0 : APPENDER_DENIED_SHARE;
     batch->careful = false;
+    batch->charges = false;
     take_from(batch, allowed, APPENDER_BATCH_MAX - kept, &bytes);
     take_from(batch, denied, APPENDER_BATCH_MAX, &bytes);
     memcpy(batch->fresh, batch->items, batch->count * sizeof *batch->items);
@@ -86,6 +88,33 @@ int append_batch_known(struct append_batch *batch, struct slice known)
     return found;
 }
 
+int append_batch_charged(struct append_batch *batch, struct slice charged, int32_t day,
+                         int64_t left_ms)
+{
+    if (charged.len % KNOWN_BYTES != 0)
+        return -1;
+    for (size_t i = 0; i < batch->count; i++)
+        batch->items[i]->charged = -1;
+    for (size_t at = 0; at < charged.len; at += KNOWN_BYTES) {
+        int64_t records = be64(charged.data + at + UUID_BYTES);
+        if (records < 0 || item_of(batch->items, batch->count, charged.data + at) == NULL)
+            return -1;
+        /* An entry that came twice has one verdict. */
+        for (size_t i = 0; i < batch->count; i++)
+            if (memcmp(batch->items[i]->id, charged.data + at, UUID_BYTES) == 0)
+                batch->items[i]->charged = records;
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        struct append_item *item = batch->items[i];
+        if (item->charge > 0 && item->charged < 0)
+            return -1;
+        item->refused = item->charge > 0 && item->charged == 0;
+        item->charge_day = item->charge > 0 ? day : item->charge_day;
+        item->retry_after_ms = item->refused ? left_ms : 0;
+    }
+    return 0;
+}
+
 /* Answers those items of one worker that come at `from` or later. */
 static void answer_worker(const struct append_batch *batch, size_t from, struct slice checkpoint,
                           void (*send)(void *arg, void *worker, const uint8_t *message, size_t len),
@@ -104,6 +133,12 @@ static void answer_worker(const struct append_batch *batch, size_t from, struct 
         sluice__internal__append_reply__result__init(result);
         result->id = (ProtobufCBinaryData){ .len = UUID_BYTES, .data = item->id };
         result->index = item->index;
+        if (item->charge > 0) {
+            result->refused = item->refused;
+            result->charged = item->charged;
+            result->charge_day = item->charge_day;
+            result->retry_after_ms = item->retry_after_ms;
+        }
         pointers[reply.n_results++] = result;
     }
     reply.results = pointers;

@@ -22,6 +22,7 @@ struct append_batch {
         *fresh[APPENDER_BATCH_MAX]; /* those to insert, in order; borrowed from items */
     size_t fresh_count;
     bool careful; /* some of it may be in the log: look before inserting */
+    bool charges; /* some of it is charged to a daily quota */
 };
 
 /* Moves the next items off the queues, allowed ones first. The batch must be empty. */
@@ -31,6 +32,11 @@ void append_batch_settle(struct append_batch *batch, int64_t first);
 /* Notes which items the store knows: 24 bytes each, id and index. Makes `fresh` the rest, each id
  * once. Answers how many are known, or -1 for bytes that are not such a list. */
 int append_batch_known(struct append_batch *batch, struct slice known);
+/* Takes the store's verdict on charges: 24 bytes each, id and records charged, 0 for a refusal. `day` is
+ * the day they count for, `left_ms` what is left of it. -1 for bytes that are not such a list, or when
+ * an item that charges is not in it. */
+int append_batch_charged(struct append_batch *batch, struct slice charged, int32_t day,
+                         int64_t left_ms);
 void append_batch_answer(const struct append_batch *batch, struct slice checkpoint,
                          void (*send)(void *arg, void *worker, const uint8_t *message, size_t len),
                          void *arg);

@@ -8,7 +8,19 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 
-enum { KIND_MAX = 1000 }; /* the columns are small integers */
+enum {
+    KIND_MAX = 1000,         /* the columns are small integers */
+    CHARGE_MAX = 1000000000, /* of one entry: sums stay far from overflow */
+};
+
+/* Whoever charges says what is logged when the quota refuses. */
+static bool charge_valid(const Sluice__Internal__Append *append)
+{
+    bool charges = append->charge > 0;
+    return append->charge >= -CHARGE_MAX && append->charge <= CHARGE_MAX &&
+           (append->refused_leaf.len > 0) == charges &&
+           append->refused_leaf.len <= AUDIT_LEAF_BYTES_MAX && append->refused_outcome < KIND_MAX;
+}
 
 static bool valid(const Sluice__Internal__Append *append)
 {
@@ -29,7 +41,7 @@ static bool valid(const Sluice__Internal__Append *append)
            append->leaf.len <= AUDIT_LEAF_BYTES_MAX &&
            (append->salt.len == 0 || append->salt.len == SALT_BYTES) &&
            (append->exchange_id.len == 0 || append->exchange_id.len == UUID_BYTES) &&
-           append->kind < KIND_MAX && append->outcome < KIND_MAX;
+           append->kind < KIND_MAX && append->outcome < KIND_MAX && charge_valid(append);
 }
 
 static char *put(char **at, const void *data, size_t len)
@@ -48,9 +60,10 @@ static const char *put_text(char **at, const char *text)
 
 static size_t block_size(const Sluice__Internal__Append *append)
 {
-    return sizeof(struct append_item) + append->leaf.len + append->n_persons * HASH_BYTES +
-           strlen(append->subject) + strlen(append->department) + strlen(append->owner) +
-           strlen(append->dataset) + strlen(append->agreement) + strlen(append->purpose) + 6;
+    return sizeof(struct append_item) + append->leaf.len + append->refused_leaf.len +
+           append->n_persons * HASH_BYTES + strlen(append->subject) + strlen(append->department) +
+           strlen(append->owner) + strlen(append->dataset) + strlen(append->agreement) +
+           strlen(append->purpose) + 6;
 }
 
 struct append_item *append_item_new(void *worker, const Sluice__Internal__Append *append,
@@ -82,6 +95,13 @@ struct append_item *append_item_new(void *worker, const Sluice__Internal__Append
     item->outcome = append->outcome;
     item->leaf = slice_of(put(&at, append->leaf.data, append->leaf.len), append->leaf.len);
     merkle_leaf_hash(item->leaf.data, item->leaf.len, item->leaf_hash);
+    item->charge = append->charge;
+    item->charge_partly = append->charge_partly;
+    item->charge_day = append->charge_day;
+    item->refused_outcome = append->refused_outcome;
+    item->refused_leaf = slice_of(put(&at, append->refused_leaf.data, append->refused_leaf.len),
+                                  append->refused_leaf.len);
+    merkle_leaf_hash(item->refused_leaf.data, item->refused_leaf.len, item->refused_hash);
     item->persons = slice_of(at, append->n_persons * HASH_BYTES);
     for (size_t i = 0; i < append->n_persons; i++)
         (void)put(&at, append->persons[i].data, HASH_BYTES);

@@ -37,12 +37,31 @@ struct append_item {
     const char *purpose;
     struct slice leaf;
     struct slice persons; /* HASH_BYTES each */
-    size_t size;          /* of the whole block */
+    /* Daily quota; `refused` and `charged` are the verdict of the transaction under way. */
+    int64_t charge;
+    int64_t charged;
+    int64_t retry_after_ms;
+    int32_t charge_day;
+    bool charge_partly;
+    bool refused;
+    uint32_t refused_outcome;
+    struct slice refused_leaf;
+    uint8_t refused_hash[MERKLE_HASH_BYTES];
+    size_t size; /* of the whole block */
 };
 
 /* NULL with INVALID_ARGUMENT when it is not what audit_entry_build makes. */
 struct append_item *append_item_new(void *worker, const Sluice__Internal__Append *append,
                                     struct err *err);
+/* What is logged of it: the leaf, or the refused one. */
+static inline struct slice append_item_leaf(const struct append_item *item)
+{
+    return item->refused ? item->refused_leaf : item->leaf;
+}
+static inline const uint8_t *append_item_hash(const struct append_item *item)
+{
+    return item->refused ? item->refused_hash : item->leaf_hash;
+}
 void append_item_free(struct append_item **item);
 
 #endif

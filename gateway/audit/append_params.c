@@ -157,11 +157,12 @@ static void fill_head(struct append_params *params, const uint8_t batch_id[UUID_
 static void fill_item(struct append_params *params, const struct append_item *item, size_t start)
 {
     struct buf *text = params->text;
+    struct slice leaf = append_item_leaf(item);
     add_id(&text[P_IDS], item->id);
-    put_hex(&text[P_LEAVES], item->leaf.data, item->leaf.len);
+    put_hex(&text[P_LEAVES], leaf.data, leaf.len);
     add_number(&text[P_STARTS], (int64_t)start);
-    add_number(&text[P_LENGTHS], (int64_t)item->leaf.len);
-    put_hex(&text[P_HASHES], item->leaf_hash, sizeof item->leaf_hash);
+    add_number(&text[P_LENGTHS], (int64_t)leaf.len);
+    put_hex(&text[P_HASHES], append_item_hash(item), MERKLE_HASH_BYTES);
     add_number(&text[P_TIMES], item->time_us);
     add_number(&text[P_KINDS], item->kind);
     add_text(&text[P_SUBJECTS], item->subject);
@@ -170,7 +171,7 @@ static void fill_item(struct append_params *params, const struct append_item *it
     add_text(&text[P_DATASETS], item->dataset);
     add_text(&text[P_AGREEMENTS], item->agreement);
     add_text(&text[P_PURPOSES], item->purpose);
-    add_number(&text[P_OUTCOMES], item->outcome);
+    add_number(&text[P_OUTCOMES], item->refused ? item->refused_outcome : item->outcome);
     add_id(&text[P_EXCHANGES], item->has_exchange ? item->exchange_id : NULL);
 }
 
@@ -188,7 +189,7 @@ static void fill_secrets(struct append_params *params, const struct append_item 
     } else {
         put(&text[P_SALTS], "NULL");
     }
-    for (size_t i = 0; i < item->persons.len / HASH_BYTES; i++) {
+    for (size_t i = 0; !item->refused && i < item->persons.len / HASH_BYTES; i++) {
         add_number(&text[P_PERSON_ITEMS], (int64_t)number);
         begin_element(&text[P_PERSONS]);
         put(&text[P_PERSONS], "\"\\\\x");
@@ -215,7 +216,7 @@ void append_params_fill(struct append_params *params, const uint8_t batch_id[UUI
     for (size_t i = 0; i < count; i++) {
         fill_item(params, items[i], start);
         fill_secrets(params, items[i], i, salt_key);
-        start += items[i]->leaf.len;
+        start += append_item_leaf(items[i]).len;
     }
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         end_array(&params->text[arrays[i]]);
@@ -228,4 +229,36 @@ void append_params_ids(struct buf *out, struct append_item *const *items, size_t
     for (size_t i = 0; i < count; i++)
         add_id(out, items[i]->id);
     end_array(out);
+}
+
+/* Sent again within one batch: it charges once. */
+static bool came_before(struct append_item *const *items, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (memcmp(items[i]->id, items[at]->id, UUID_BYTES) == 0)
+            return true;
+    return false;
+}
+
+void append_params_charges(struct append_params *params, struct append_item *const *items,
+                           size_t count)
+{
+    struct buf *text = params->text;
+    for (int i = 0; i < APPEND_CHARGE_PARAM_COUNT; i++)
+        buf_reset(&text[i]);
+    for (size_t i = 0; i < count; i++) {
+        const struct append_item *item = items[i];
+        if (item->charge == 0 || came_before(items, i))
+            continue;
+        add_id(&text[0], item->id);
+        add_text(&text[1], item->agreement);
+        add_number(&text[2], item->charge);
+        begin_element(&text[3]);
+        put(&text[3], item->charge_partly ? "t" : "f");
+        add_number(&text[4], item->charge_day);
+    }
+    for (int i = 0; i < APPEND_CHARGE_PARAM_COUNT; i++) {
+        end_array(&text[i]);
+        params->values[i] = buf_cstr(&text[i]);
+    }
 }

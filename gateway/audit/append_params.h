@@ -36,6 +36,11 @@ void append_params_fini(struct append_params *params);
 void append_params_fill(struct append_params *params, const uint8_t batch_id[UUID_BYTES],
                         const struct append_head *head, struct append_item *const *items,
                         size_t count, const uint8_t salt_key[SALT_KEY_BYTES]);
+/* Fills the first APPEND_CHARGE_PARAM_COUNT `values` for audit.lock_charge: ids, agreements, records, whether
+ * fewer will do, and days, of those items that charge something or give it back. */
+enum { APPEND_CHARGE_PARAM_COUNT = 5 };
+void append_params_charges(struct append_params *params, struct append_item *const *items,
+                           size_t count);
 /* Array literal of the items' ids. */
 void append_params_ids(struct buf *out, struct append_item *const *items, size_t count);
 

@@ -26,6 +26,9 @@ enum {
         30 * 1000 * 1000, /* a standby may be slow; giving up early would only make it uncertain */
     TAIL_MAX = 16384,     /* leaf hashes of other gateways fetched at once */
     PARTITION_AHEAD = 1000 * 1000,
+    LOCK_PARAMS = 4,
+    LOCK_COLUMNS = 7,
+    LOCK_CHARGE_COLUMNS = 10,
 };
 
 static const char sql_begin[] = "BEGIN";
@@ -41,6 +44,10 @@ static const char sql_partition[] = "SELECT audit.ensure_partition($1::pg_catalo
 static const char sql_lock[] =
     "SELECT origin, size, root, epoch, batch_first, known, tail FROM audit.lock_head("
     "$1::pg_catalog.uuid, $2::pg_catalog.uuid[], $3::pg_catalog.int8, $4::pg_catalog.int4)";
+/* The same, and charges daily quotas behind the lock. */
+static const char sql_lock_charge[] =
+    "SELECT origin, size, root, epoch, batch_first, known, tail, charged, day, seconds_left "
+    "FROM audit.lock_charge($1,$2,$3,$4,$5,$6,$7,$8,$9)";
 static const char sql_append[] =
     "SELECT audit.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,"
     "$21,$22,$23,$24,$25)";
@@ -502,7 +509,7 @@ static void fill_params(struct audit_appender *appender)
     struct append_batch *batch = &appender->batch;
     appender->next = appender->tree;
     for (size_t i = 0; i < batch->fresh_count; i++)
-        merkle_frontier_append(&appender->next, batch->fresh[i]->leaf_hash);
+        merkle_frontier_append(&appender->next, append_item_hash(batch->fresh[i]));
     struct append_head head = {
         .origin = appender->origin,
         .epoch = appender->epoch,
@@ -547,7 +554,8 @@ static void on_locked(void *arg, const struct db_rows *rows, const struct err *e
     struct audit_appender *appender = arg;
     struct append_batch *batch = &appender->batch;
     struct head head;
-    if (!one_row(appender, rows, err, 7) || !read_head(appender, rows, &head))
+    if (!one_row(appender, rows, err, batch->charges ? LOCK_CHARGE_COLUMNS : LOCK_COLUMNS) ||
+        !read_head(appender, rows, &head))
         return;
     struct db_value first = db_value(rows, 0, 4), tail = db_value(rows, 0, 6);
     appender->locked = true;
@@ -576,6 +584,12 @@ static void on_locked(void *arg, const struct db_rows *rows, const struct err *e
         malformed(appender, "bad list of known entries");
         return;
     }
+    if (batch->charges &&
+        append_batch_charged(batch, bytes_of(db_value(rows, 0, 7)), db_int4(db_value(rows, 0, 8)),
+                             (int64_t)db_int4(db_value(rows, 0, 9)) * 1000) != 0) {
+        malformed(appender, "bad list of charges");
+        return;
+    }
     appender->stats.known += (uint64_t)known;
     if (batch->fresh_count > 0)
         start_append(appender);
@@ -592,8 +606,17 @@ static void start_lock(struct audit_appender *appender)
     append_params_ids(&ids, appender->batch.items, appender->batch.count);
     (void)snprintf(from, sizeof from, "%llu", (unsigned long long)appender->tree.size);
     (void)snprintf(tail_max, sizeof tail_max, "%d", TAIL_MAX);
-    const char *const params[] = { batch_id, buf_cstr(&ids), from, tail_max };
-    execute(appender, sql_lock, 4, params, on_locked);
+    const char *params[LOCK_PARAMS + APPEND_CHARGE_PARAM_COUNT] = { batch_id, buf_cstr(&ids), from,
+                                                                    tail_max };
+    if (appender->batch.charges) {
+        append_params_charges(&appender->params, appender->batch.items, appender->batch.count);
+        memcpy(params + LOCK_PARAMS, appender->params.values,
+               APPEND_CHARGE_PARAM_COUNT * sizeof *params);
+        execute(appender, sql_lock_charge, LOCK_PARAMS + APPEND_CHARGE_PARAM_COUNT, params,
+                on_locked);
+    } else {
+        execute(appender, sql_lock, LOCK_PARAMS, params, on_locked);
+    }
     buf_fini(&ids);
 }
 
@@ -625,7 +648,8 @@ static void run_next(void *arg)
         return;
     }
     set_state(appender, APPENDER_COMMITTING);
-    if (appender->batch.careful || appender->meets_others)
+    /* What a quota refuses changes the leaves, so their hashes are known only behind the lock. */
+    if (appender->batch.careful || appender->meets_others || appender->batch.charges)
         execute(appender, sql_begin, 0, NULL, on_begun);
     else
         start_transaction(appender);

@@ -59,6 +59,7 @@ struct audit_client {
     bool attached;
     bool writable;
     char reason[ERR_TEXT_BYTES];
+    struct audit_charge charge; /* of the entry being answered */
     struct audit_client_stats stats;
 };
 
@@ -516,6 +517,19 @@ static void mark_unreleased(struct audit_client *client, const struct audit_tick
     sluice__internal__append__free_unpacked(append, NULL);
 }
 
+/* The log itself says that nothing was released, so nothing is left to mark. */
+static void over_quota(const struct audit_ticket *ticket,
+                       const Sluice__Internal__AppendReply__Result *result, struct slice checkpoint)
+{
+    struct err err = ERR_INIT;
+    (void)err_set(&err, ERR_RESOURCE_EXHAUSTED, AUDIT_QUOTA_REASON,
+                  "the agreement's daily quota does not allow this many more records today; it "
+                  "begins anew at midnight (Asia/Shanghai)");
+    (void)err_retry_after(&err, (long)result->retry_after_ms);
+    if (ticket->done != NULL)
+        ticket->done(ticket->arg, result->index, checkpoint, &err);
+}
+
 static void resolve(struct audit_client *client,
                     const Sluice__Internal__AppendReply__Result *result, struct slice checkpoint)
 {
@@ -525,11 +539,20 @@ static void resolve(struct audit_client *client,
     if (ticket == NULL)
         return;
     client->stats.resolved++;
-    if (ticket->done != NULL)
+    client->charge = (struct audit_charge){ result->charged, result->charge_day };
+    if (result->refused)
+        over_quota(ticket, result, checkpoint);
+    else if (ticket->done != NULL)
         ticket->done(ticket->arg, result->index, checkpoint, NULL);
     else if (ticket->marks)
         mark_unreleased(client, ticket, result->index);
+    client->charge = (struct audit_charge){ 0, 0 };
     ticket_free(ticket);
+}
+
+struct audit_charge audit_client_charge(const struct audit_client *client)
+{
+    return client->charge;
 }
 
 static void on_state(struct audit_client *client, const Sluice__Internal__AuditState *state)

@@ -45,11 +45,20 @@ struct audit_client *audit_client_new(struct loop *loop,
 /* No callback fires any more; what was not sent is lost, so drain first. */
 void audit_client_free(struct audit_client **client);
 
+/* What the entry of the running callback was charged to its agreement's daily quota, and for which day
+ * (days since 1970-01-01); zeros when it charged nothing. */
+struct audit_charge {
+    int64_t records;
+    int32_t day;
+};
+struct audit_charge audit_client_charge(const struct audit_client *client);
+
 /* `err` NULL: the entry is durable at `index`, covered by the signed note `checkpoint` (valid
  * during the callback). `index` -1 without an error: a denial that was counted for a shared entry.
  * Errors: RESOURCE_EXHAUSTED AUDIT_BACKLOG (too many wait; not recorded) or ENTRY_TOO_LARGE (not
  * recorded), INVALID_ARGUMENT ENTRY_INVALID (not recorded), UNAVAILABLE AUDIT_UNAVAILABLE (the
- * deadline passed: it may be recorded later). After any error no record may leave. NULL only for
+ * deadline passed: it may be recorded later), RESOURCE_EXHAUSTED QUOTA_EXHAUSTED (with an index: the
+ * entry is durable, but refused; `retry_after_ms` says when the next day begins). After any error no record may leave. NULL only for
  * kinds other than DECISION whose loss would merely be logged. */
 typedef void (*audit_done_fn)(void *arg, int64_t index, struct slice checkpoint,
                               const struct err *err);

@@ -9,7 +9,12 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 
-enum { ENTRY_VERSION = 1, EXCHANGE_ID_BYTES = 16, FIELDS_BITMAP_BYTES_MAX = 512 };
+enum {
+    ENTRY_VERSION = 1,
+    EXCHANGE_ID_BYTES = 16,
+    FIELDS_BITMAP_BYTES_MAX = 512,
+    STATUS_RESOURCE_EXHAUSTED = 8, /* gRPC */
+};
 
 typedef Sluice__V1__AuditEntry entry_message;
 
@@ -179,7 +184,7 @@ bool audit_entry_denied(const struct audit_entry_fields *fields)
 
 /* Packs the Append around a leaf; the search columns come from the drafted message itself. */
 static int pack_append(const struct draft *draft, const struct audit_entry_fields *fields,
-                       struct slice leaf, struct buf *out)
+                       struct slice leaf, struct slice refused, struct buf *out)
 {
     Sluice__Internal__Append append = SLUICE__INTERNAL__APPEND__INIT;
     ProtobufCBinaryData *persons = NULL;
@@ -203,12 +208,36 @@ static int pack_append(const struct draft *draft, const struct audit_entry_field
     append.exchange_id = draft->entry.exchange_id;
     append.n_persons = fields->person_count;
     append.persons = persons;
+    append.charge = fields->charge;
+    append.charge_partly = fields->charge_partly;
+    append.charge_day = fields->charge_day;
+    append.refused_leaf = bytes(refused);
+    append.refused_outcome = SLUICE__V1__AUDIT_ENTRY__OUTCOME__REFUSED;
     size_t len = sluice__internal__append__get_packed_size(&append);
     int result = buf_reserve(out, len);
     if (result == 0)
         out->len += sluice__internal__append__pack(&append, out->data + out->len);
     free(persons);
     return result;
+}
+
+/* The same entry as the quota would refuse it: same id, time and counter, so the log has one of the two
+ * and no gap. Answers its length in `leaf`, 0 when the entry charges nothing. */
+static size_t pack_refused(const struct draft *draft, const struct audit_entry_fields *fields,
+                           uint8_t leaf[AUDIT_LEAF_BYTES_MAX])
+{
+    struct draft refused = *draft;
+    if (fields->charge <= 0)
+        return 0;
+    refused.entry.decision = &refused.decision;
+    refused.entry.rows = NULL;
+    refused.decision.outcome = SLUICE__V1__AUDIT_ENTRY__OUTCOME__REFUSED;
+    refused.decision.rule = text(AUDIT_QUOTA_RULE);
+    refused.decision.reason = text(AUDIT_QUOTA_REASON);
+    refused.decision.status = STATUS_RESOURCE_EXHAUSTED;
+    size_t len = sluice__v1__audit_entry__get_packed_size(&refused.entry);
+    return len <= AUDIT_LEAF_BYTES_MAX ? sluice__v1__audit_entry__pack(&refused.entry, leaf)
+                                       : AUDIT_LEAF_BYTES_MAX + 1;
 }
 
 static int too_large(struct err *err)
@@ -221,16 +250,18 @@ int audit_entry_build(struct audit_source *source, const struct audit_entry_fiel
                       struct buf *append_r, uint8_t id_r[UUID_BYTES], struct err *err)
 {
     struct draft draft;
-    uint8_t leaf[AUDIT_LEAF_BYTES_MAX];
+    uint8_t leaf[AUDIT_LEAF_BYTES_MAX], refused[AUDIT_LEAF_BYTES_MAX];
     if (check_fields(fields, err) != 0)
         return -1;
     uuid7_make(id_r);
     draft_entry(&draft, source, fields, id_r);
     size_t len = sluice__v1__audit_entry__get_packed_size(&draft.entry);
-    if (len > sizeof leaf)
+    size_t refused_len = pack_refused(&draft, fields, refused);
+    if (len > sizeof leaf || refused_len > sizeof refused)
         return too_large(err);
     (void)sluice__v1__audit_entry__pack(&draft.entry, leaf);
-    if (pack_append(&draft, fields, slice_of(leaf, len), append_r) != 0)
+    if (pack_append(&draft, fields, slice_of(leaf, len), slice_of(refused, refused_len),
+                    append_r) != 0)
         return append_r->refused
                    ? err_set(err, ERR_RESOURCE_EXHAUSTED, "WORKER_MEMORY",
                              "This gateway process has no memory left for the call's audit entry; "

@@ -28,7 +28,7 @@ enum {
     AUDIT_TEXT_BYTES_MAX = 2048,
     AUDIT_PERSONS_MAX = AUDIT_ROWS_MAX,
     AUDIT_APPEND_BYTES_MAX =
-        AUDIT_LEAF_BYTES_MAX + AUDIT_PERSONS_MAX * 36 + 8 * AUDIT_TEXT_BYTES_MAX,
+        2 * AUDIT_LEAF_BYTES_MAX + AUDIT_PERSONS_MAX * 36 + 8 * AUDIT_TEXT_BYTES_MAX,
 };
 
 /* Texts: UTF-8, NULL means empty. Slices: empty means absent. Meaning of each: audit_entry.proto.
@@ -73,7 +73,15 @@ struct audit_entry_fields {
     const uint8_t *salt;                  /* SALT_BYTES; NULL: nothing was salted */
     const uint8_t (*persons)[HASH_BYTES]; /* person-index keys, see salt_person_key */
     size_t person_count;
+    /* Daily quota of `agreement`, charged in the transaction that logs the entry. When it is used up, the
+     * log gets the same entry refused: AUDIT_QUOTA_REASON, no rows, no persons. */
+    int64_t charge; /* records; 0: none; negative: given back */
+    bool charge_partly;
+    int32_t charge_day; /* only to give back */
 };
+
+#define AUDIT_QUOTA_REASON "QUOTA_EXHAUSTED"
+#define AUDIT_QUOTA_RULE   "agreement.quota"
 
 /* Where entries come from: one per process, made once at its start. */
 struct audit_source {

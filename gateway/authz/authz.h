@@ -25,6 +25,8 @@ struct loop;
 enum {
     AUTHZ_POLL_MS = 250,
     AUTHZ_LEASE_MS = 900,
+    /* Short, because a stream that ends gives back what it reserved and did not deliver. */
+    AUTHZ_QUOTA_SHUT_MS = 1000,
     AUTHZ_PLANS_MAX = 32, /* field sets cached for one agreement; further ones are made per call */
 };
 
@@ -71,7 +73,7 @@ struct authz_answer {
  * PERMISSION_DENIED/AGREEMENT_NOT_FOUND, AGREEMENT_REVOKED, AGREEMENT_EXPIRED,
  * AGREEMENT_NOT_YET_VALID, PURPOSE_NOT_GRANTED, MODE_NOT_GRANTED, FIELD_NOT_GRANTED,
  * DEPARTMENT_UNKNOWN; INVALID_ARGUMENT/FIELD_UNKNOWN, AGREEMENT_AMBIGUOUS;
- * RESOURCE_EXHAUSTED/RATE_LIMITED; FAILED_PRECONDITION/AGREEMENT_OUTDATED;
+ * RESOURCE_EXHAUSTED/RATE_LIMITED, QUOTA_EXHAUSTED; FAILED_PRECONDITION/AGREEMENT_OUTDATED;
  * UNAVAILABLE/LEASE_EXPIRED. */
 int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_answer *answer_r,
                  struct err *err);
@@ -87,6 +89,12 @@ const uint8_t *authz_answer_granted(const struct authz_answer *answer);
 const char *authz_grant_id(const struct authz_grant *grant);
 const char *authz_grant_legal_basis(const struct authz_grant *grant);
 const uint8_t *authz_grant_digest(const struct authz_grant *grant); /* 32 bytes */
+
+/* Records a day, 0: no limit. The audit transaction counts them, not this room. */
+int64_t authz_grant_daily_quota(const struct authz_grant *grant);
+/* The audit transaction refused even one record: for AUTHZ_QUOTA_SHUT_MS the decision refuses by itself,
+ * so that a caller who goes on asking costs its owner nothing. `left_ms`: until the next day. */
+void authz_quota_used_up(struct authz *authz, const struct authz_answer *answer, int64_t left_ms);
 
 /* True when a live agreement lets the caller see the dataset at all (or, for officers, when their
  * department owns it or is its consumer); `granted_r` (may be NULL) gets the union of granted

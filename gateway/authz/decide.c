@@ -131,6 +131,28 @@ static int check_fields(const struct authz_grant *grant, const struct authz_ask 
     return 0;
 }
 
+/* Only what the audit transaction said a moment ago. */
+static int check_quota(const struct authz *authz, const struct authz_grant *grant,
+                       const struct authz_ask *ask, struct authz_answer *answer, struct err *err)
+{
+    int64_t now_us = loop_now_us(authz->loop);
+    if (now_us >= grant->quota_shut_us || (ask->mode & (AUTHZ_LOOKUP | AUTHZ_QUERY)) == 0)
+        return 0;
+    answer->retry_after_ms = (grant->quota_new_day_us - now_us) / 1000;
+    (void)refuse(answer, "agreement.quota", err, ERR_RESOURCE_EXHAUSTED, "QUOTA_EXHAUSTED",
+                 "the agreement's daily quota is used up; it begins anew at midnight "
+                 "(Asia/Shanghai)");
+    return err_retry_after(err, (long)answer->retry_after_ms);
+}
+
+void authz_quota_used_up(struct authz *authz, const struct authz_answer *answer, int64_t left_ms)
+{
+    int64_t now_us = loop_now_us(authz->loop);
+    int64_t shut_ms = left_ms < AUTHZ_QUOTA_SHUT_MS ? left_ms : AUTHZ_QUOTA_SHUT_MS;
+    answer->grant->quota_shut_us = now_us + shut_ms * 1000;
+    answer->grant->quota_new_day_us = now_us + left_ms * 1000;
+}
+
 /* A token bucket in this worker: approximate, as documented. */
 static int take_token(struct authz *authz, struct authz_grant *grant, struct authz_answer *answer,
                       struct err *err)
@@ -221,6 +243,7 @@ int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_
         check_validity(answer_r->grant, now_us, answer_r, err) < 0 ||
         check_scope(answer_r->grant, ask, answer_r, err) < 0 ||
         check_fields(answer_r->grant, ask, answer_r, err) < 0 ||
+        check_quota(authz, answer_r->grant, ask, answer_r, err) < 0 ||
         take_token(authz, answer_r->grant, answer_r, err) < 0 ||
         find_plan(answer_r->grant, answer_r, err) < 0)
         return -1;

@@ -36,6 +36,9 @@ struct authz_grant {
     int64_t valid_until_us;
     double rate_per_second;
     double burst;
+    int64_t daily_quota;      /* records; 0: none */
+    int64_t quota_shut_us;    /* monotonic: until then it counts as used up */
+    int64_t quota_new_day_us; /* monotonic: when it begins anew, as last heard */
     const char *legal_basis;
     uint8_t digest[32];
     bool revoked;
@@ -82,7 +85,7 @@ struct authz {
 
 void authz_grant_unref(struct authz_grant *grant);
 /* grant.c: one row of control.agreement. */
-enum { GRANT_COLUMNS = 16 };
+enum { GRANT_COLUMNS = 17 };
 extern const char authz_grants_sql[];
 struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_rows *rows, int row);
 

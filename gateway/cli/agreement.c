@@ -7,9 +7,10 @@
 #include "cli/text.h"
 
 enum { DAYS_MAX = 36500, BURST_MAX = 1000000000 };
+#define QUOTA_MAX 1000000000000L /* records a day, as AgreementService takes */
 
-static const char *const columns[] = { "id",       "consumer", "dataset",    "modes",
-                                       "purposes", "state",    "validUntil", "fields" };
+static const char *const columns[] = { "id",    "consumer",   "dataset",    "modes", "purposes",
+                                       "state", "validUntil", "dailyQuota", "fields" };
 #define COLUMN_COUNT (sizeof columns / sizeof columns[0])
 
 static const char *const mode_names[] = { "lookup", "query", "verify" };
@@ -95,15 +96,18 @@ static int grant_validity(struct cli *cli, json_t *agreement)
 static int grant_limits(struct cli *cli, json_t *agreement)
 {
     double rate;
-    long burst;
+    long burst, quota;
 
     if (!cli_option_decimal(cli, OPT_RATE, 0, &rate) ||
-        !cli_option_number(cli, OPT_BURST, 0, BURST_MAX, 0, &burst))
+        !cli_option_number(cli, OPT_BURST, 0, BURST_MAX, 0, &burst) ||
+        !cli_option_number(cli, OPT_DAILY_QUOTA, 1, QUOTA_MAX, 0, &quota))
         return -1;
     if (rate > 0)
         json_object_set_new(agreement, "ratePerSecond", json_real(rate));
     if (burst > 0)
         json_object_set_new(agreement, "rateBurst", json_integer(burst));
+    if (quota > 0)
+        json_object_set_new(agreement, "dailyQuota", json_integer(quota));
     return 0;
 }
 

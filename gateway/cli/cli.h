@@ -27,7 +27,7 @@ enum cli_exit {
     EXIT_TROUBLE = 7,     /* of verify, what EXIT_FAILED is elsewhere */
 };
 
-enum { CLI_OPTIONS_MAX = 14, CLI_ARGS_MAX = 64 };
+enum { CLI_OPTIONS_MAX = 16, CLI_ARGS_MAX = 64 };
 
 struct cli;
 

@@ -44,6 +44,7 @@ enum cli_option {
     OPT_DAYS,
     OPT_RATE,
     OPT_BURST,
+    OPT_DAILY_QUOTA,
     OPT_LEGAL_BASIS,
     OPT_ID,
     OPT_REASON,

@@ -92,12 +92,11 @@ static bool make_canonical(const struct mapping_leaf *leaf, struct buf *value, s
     const struct schema_field *field = leaf->field;
     const struct normaliser_kind *kind =
         field->type == SCHEMA_STRING ? kind_of(field->semantic) : NULL;
-    if (memchr(value->data, '\0', value->len) != NULL || !utf8_valid(value->data, value->len))
+    if (!utf8_valid(buf_cstr(value), value->len))
         return false;
     if (kind != NULL && kind->base.run(NULL, value).verdict == NORMALISER_ERROR)
         return false;
-    const char *canonical =
-        mapping_canonical(leaf, arena_strndup(arena, (const char *)value->data, value->len), arena);
+    const char *canonical = mapping_canonical(leaf, arena_strdup(arena, buf_cstr(value)), arena);
     if (canonical == NULL)
         return false;
     if (field->type == SCHEMA_STRING && field->semantic == SEMANTIC_DATE && !is_date(canonical))

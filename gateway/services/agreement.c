@@ -162,6 +162,8 @@ static int check_scope(struct call *call, const Sluice__V1__Agreement *agreement
     if (!(agreement->rate_per_second >= 0 && agreement->rate_per_second <= 1e6) ||
         agreement->rate_burst < 0)
         return invalid(call, "RATE_INVALID", "the rate is 0 to 1,000,000 calls a second");
+    if (agreement->daily_quota < 0 || agreement->daily_quota > AGREEMENT_QUOTA_MAX)
+        return invalid(call, "QUOTA_INVALID", "the daily quota is 0 to 1,000,000,000,000 records");
     return 0;
 }
 
@@ -283,6 +285,7 @@ static enum step_result grant_insert(struct call *call)
         call->identity.subject,
         call->request_id,
         digest,
+        text_of_int(arena, agreement->daily_quota),
     };
     struct db_sql sql = {
         .text = arena_format(
@@ -290,11 +293,11 @@ static enum step_result grant_insert(struct call *call)
             "WITH fresh AS (INSERT INTO control.agreement (id, consumer_department,"
             " consumer_system, dataset, owner_department, fields, row_filter, purposes, modes,"
             " valid_from, valid_until, rate_per_second, rate_burst, legal_basis, granted_by,"
-            " request_id, digest)"
+            " request_id, digest, daily_quota)"
             " VALUES ($1, $2, $3, $4, $5, $6::text[], $7, $8::text[], $9::integer[],"
             " timestamptz 'epoch' + $10::bigint * interval '1 microsecond',"
             " timestamptz 'epoch' + $11::bigint * interval '1 microsecond',"
-            " $12::double precision, $13::integer, $14, $15, $16, $17::bytea)"
+            " $12::double precision, $13::integer, $14, $15, $16, $17::bytea, $18::bigint)"
             " ON CONFLICT DO NOTHING RETURNING *),"
             " answer AS (SELECT * FROM fresh UNION ALL SELECT * FROM control.agreement"
             " WHERE granted_by = $15 AND request_id = $16)"

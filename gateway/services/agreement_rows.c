@@ -17,7 +17,7 @@ const char agreement_columns[] =
     " (rate_per_second * 1000000)::bigint, rate_burst, legal_basis, granted_by,"
     " (extract(epoch FROM granted_at) * 1000000)::bigint, coalesce(revoked_by, ''),"
     " coalesce((extract(epoch FROM revoked_at) * 1000000)::bigint, 0),"
-    " coalesce(revoke_reason, ''), epoch, digest";
+    " coalesce(revoke_reason, ''), epoch, digest, daily_quota";
 
 static Google__Protobuf__Timestamp *timestamp_of(struct arena *arena, struct db_value value)
 {
@@ -64,6 +64,7 @@ Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_r
     struct db_value digest = db_value(rows, row, 18);
     out->digest = arena_alloc(arena, 2 * (size_t)digest.len + 1);
     hex_encode(digest.data, digest.len, out->digest);
+    out->daily_quota = db_int8(db_value(rows, row, 19));
     if (out->revoked_at != NULL)
         out->state = SLUICE__V1__AGREEMENT_STATE__REVOKED;
     else if (db_int8(db_value(rows, row, 8)) <= clock_wall_us())
@@ -91,6 +92,7 @@ struct slice agreement_bound(struct arena *arena, const Sluice__V1__Agreement *a
     bound.rate_per_second = agreement->rate_per_second;
     bound.rate_burst = agreement->rate_burst;
     bound.legal_basis = agreement->legal_basis;
+    bound.daily_quota = agreement->daily_quota;
     size_t len = sluice__v1__agreement__get_packed_size(&bound);
     uint8_t *bytes = arena_alloc(arena, len);
     (void)sluice__v1__agreement__pack(&bound, bytes);

@@ -16,12 +16,13 @@ enum {
     AGREEMENT_TEXT_BYTES_MAX = 1024,
     AGREEMENT_DIGEST_BYTES = 32,
 };
+#define AGREEMENT_QUOTA_MAX INT64_C(1000000000000) /* records a day */
 
 /* The columns of a SELECT that agreement_from_row reads. */
 extern const char agreement_columns[];
 Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_rows *rows, int row);
 /* SHA-256 over the serialised members that bind: id, consumer, dataset, fields, row filter,
- * purposes, modes, validity, rate, burst, legal basis. */
+ * purposes, modes, validity, rate, burst, legal basis, daily quota. */
 void agreement_digest(const Sluice__V1__Agreement *agreement,
                       uint8_t digest_r[AGREEMENT_DIGEST_BYTES]);
 /* The bytes that digest is taken over, in the arena. */

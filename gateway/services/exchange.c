@@ -175,6 +175,41 @@ static void give_receipt(struct call *call, const char *index, struct slice chec
     call_trailer(call, "sluice-checkpoint-bin", note);
 }
 
+/* The entry is in the log, refused: no other one says so again. */
+static void over_quota(struct call *call, const struct err *err)
+{
+    struct exchange *exchange = exchange_of(call);
+    exchange->refused = true;
+    exchange->grant.rule = AUDIT_QUOTA_RULE;
+    if (exchange->charge == 1 || exchange->charge_partly)
+        authz_quota_used_up(exchange_gateway(call)->authz, &exchange->grant, err->retry_after_ms);
+}
+
+bool exchange_has_quota(const struct call *call)
+{
+    const struct exchange *exchange = exchange_of(call);
+    return exchange_gateway(call)->audit != NULL &&
+           authz_grant_daily_quota(exchange->grant.grant) > 0;
+}
+
+void exchange_charge(struct call *call, int64_t records)
+{
+    exchange_of(call)->charge = exchange_has_quota(call) ? records : 0;
+}
+
+/* What an entry takes from the daily quota, or gives back: only a stream's last one does. */
+static void fill_charge(const struct exchange *exchange, struct audit_entry_fields *entry)
+{
+    bool ends = entry->kind == SLUICE__V1__AUDIT_ENTRY__KIND__DELIVERY;
+    entry->charge = exchange->charge;
+    entry->charge_partly = exchange->charge_partly;
+    if (!ends)
+        return;
+    entry->charge_partly = false;
+    entry->charge = exchange->charge_partly ? exchange->spent - exchange->reserved : 0;
+    entry->charge_day = exchange->charge_day;
+}
+
 static void on_recorded(void *arg, int64_t index, struct slice checkpoint, const struct err *err)
 {
     struct call *call = arg;
@@ -183,9 +218,15 @@ static void on_recorded(void *arg, int64_t index, struct slice checkpoint, const
     if (err != NULL) {
         exchange->failed = *err;
         exchange->late = err->code == ERR_UNAVAILABLE; /* it may become durable yet */
+        if (index >= 0)
+            over_quota(call, err);
     } else if (index >= 0) {
         char text[24];
+        struct audit_charge charge = audit_client_charge(exchange_gateway(call)->audit);
         exchange->recorded = true;
+        exchange->reserved += charge.records;
+        if (charge.records > 0)
+            exchange->charge_day = charge.day;
         (void)snprintf(text, sizeof text, "%lld", (long long)index);
         give_receipt(call, text, checkpoint);
     }
@@ -203,7 +244,8 @@ enum step_result exchange_record(struct call *call, Sluice__V1__AuditEntry__Kind
     fill_entry(call, &entry);
     entry.kind = kind;
     entry.outcome = SLUICE__V1__AUDIT_ENTRY__OUTCOME__ALLOWED;
-    if (exchange->salted) {
+    fill_charge(exchange, &entry);
+    if (exchange->salted && kind != SLUICE__V1__AUDIT_ENTRY__KIND__QUOTA) {
         entry.salt = exchange->salt;
         entry.rows = exchange->rows.count > 0 ? &exchange->rows : NULL;
         salt_filter_digest(exchange->salt,
@@ -293,7 +335,7 @@ enum step_result exchange_outcome(struct call *call)
     /* An entry in flight is the decision; the client marks it if its call gave up. */
     bool decided = exchange->recorded || exchange->late || exchange->ticket != NULL;
     audit_client_cancel(&exchange->ticket);
-    if (gateway->audit == NULL)
+    if (gateway->audit == NULL || (exchange->refused && !decided))
         return STEP_NEXT;
     struct audit_entry_fields entry;
     fill_entry(call, &entry);
@@ -306,6 +348,8 @@ enum step_result exchange_outcome(struct call *call)
         entry.rows = &exchange->rows;
         entry.salt = exchange->salt;
     }
+    if (decided)
+        fill_charge(exchange, &entry);
     exchange->closed = decided;
     if (decided && !exchange->recorded)
         return STEP_NEXT; /* never became durable: the client's own DELIVERY entry says so */

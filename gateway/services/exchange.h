@@ -31,6 +31,13 @@ struct exchange {
     size_t person_count;
     size_t person_cap;
     uint64_t quarantined;
+    /* Daily quota, see exchange_charge. */
+    int64_t charge;   /* records that the next entry charges */
+    int64_t reserved; /* charged so far */
+    int64_t spent;    /* of them, delivered by a stream */
+    int32_t charge_day;
+    bool charge_partly; /* a stream: takes what is left, gives back what it did not deliver */
+    bool refused;       /* by the quota: the log has the refused entry */
     bool salted;
     bool recorded;     /* the decision entry is durable */
     bool late;         /* an entry was admitted, and nothing was heard of it in time */
@@ -59,6 +66,12 @@ void exchange_add_person(struct call *call, struct slice value);
 /* Notes a row that the plan rejected; anything else is passed over. Never waits and never fails. */
 void exchange_note_row(struct call *call, const struct db_rows *rows, int row,
                        const struct schema_row_report *report);
+
+/* The next entry charges so many records to the agreement's daily quota; nothing without a quota. Lookups
+ * stay charged whatever becomes of them. */
+void exchange_charge(struct call *call, int64_t records);
+/* Whether the agreement has a daily quota that this gateway must keep. */
+bool exchange_has_quota(const struct call *call);
 
 /* Step: appends an ALLOWED entry of this kind and waits until it is durable. */
 enum step_result exchange_record(struct call *call, Sluice__V1__AuditEntry__Kind kind);

@@ -20,6 +20,7 @@ struct batch_lookup {
     struct exchange exchange; /* first */
     struct buf records;
     struct strmap by_key; /* canonical key -> struct batch_record in the arena */
+    int64_t found;        /* records that the answer holds */
     struct err failed;
     bool opened;
 };
@@ -164,6 +165,7 @@ static enum step_result batch_build(struct call *call)
         any->value.data = batch->records.data + record->offset;
         any->value.len = record->len;
         result->record = any;
+        batch->found++;
         exchange_add_record(call, slice_of(any->value.data, any->value.len));
     }
     uuid_format(call->exchange_id, id);
@@ -173,6 +175,8 @@ static enum step_result batch_build(struct call *call)
 
 static enum step_result batch_record(struct call *call)
 {
+    const struct batch_lookup *batch = call->state;
+    exchange_charge(call, batch->found);
     return exchange_record(call, SLUICE__V1__AUDIT_ENTRY__KIND__DECISION);
 }
 

@@ -153,6 +153,7 @@ static enum step_result lookup_judge(struct call *call)
 
 static enum step_result lookup_record(struct call *call)
 {
+    exchange_charge(call, 1);
     return exchange_record(call, SLUICE__V1__AUDIT_ENTRY__KIND__DECISION);
 }
 

@@ -11,6 +11,10 @@
 enum {
     QUERY_BATCH_BYTES = 32768, /* a batch leaves at this size or at the end of a loop turn */
     QUERY_PAGE_MAX = 10000,
+    /* Records taken from a daily quota at once: little at first, then twice as much each time, so that
+     * a long stream seldom waits for the log and a short one keeps little from others. */
+    QUERY_QUOTA_FIRST = 256,
+    QUERY_QUOTA_MAX = 16384,
     TAG_RECORDS = 1 << 3 | 2,
 };
 
@@ -27,7 +31,12 @@ struct query {
     struct buf message;
     uint64_t batch_records;
     char cursor[PLAN_KEY_TEXT_BYTES_MAX]; /* behind the last row that was read */
-    bool more;                            /* the page ended before the rows did */
+    char waiting_cursor[PLAN_KEY_TEXT_BYTES_MAX];
+    bool limited;   /* by a daily quota */
+    bool reserving; /* `record` waits until more of it is reserved */
+    int64_t taken;  /* records delivered or in the batch */
+    int64_t block;  /* records to take from the quota next */
+    bool more;      /* the page ended before the rows did */
     struct loop_task flush;
     bool opened;
     bool streaming; /* counted in source->streams */
@@ -135,8 +144,24 @@ static enum step_result query_authorise(struct call *call)
     return STEP_NEXT;
 }
 
+/* No more than the caller wants. */
+static void charge_block(struct call *call, struct query *query)
+{
+    int64_t wanted = query->limit;
+    if (query->page_size > 0 && (wanted == 0 || wanted > query->page_size))
+        wanted = query->page_size;
+    int64_t left = wanted > query->taken ? wanted - query->taken : query->block;
+    exchange_charge(call, left < query->block ? left : query->block);
+    query->block = query->block < QUERY_QUOTA_MAX ? query->block * 2 : QUERY_QUOTA_MAX;
+}
+
 static enum step_result query_decide(struct call *call)
 {
+    struct query *query = call->state;
+    query->limited = exchange_has_quota(call);
+    query->exchange.charge_partly = query->limited;
+    query->block = QUERY_QUOTA_FIRST;
+    charge_block(call, query);
     return exchange_record(call, SLUICE__V1__AUDIT_ENTRY__KIND__DECISION);
 }
 
@@ -247,7 +272,8 @@ static void query_writable(struct call *call)
     struct query *query = call->state;
     if (query->paused && query->exchange.lease != NULL && !query->done) {
         query->paused = false;
-        db_lease_resume(query->exchange.lease);
+        if (!query->reserving)
+            db_lease_resume(query->exchange.lease);
     }
 }
 
@@ -265,6 +291,53 @@ static void stop(struct call *call, struct query *query)
     query->done = true;
     loop_task_cancel(&query->flush);
     call_resume(call);
+}
+
+/* The record in hand joins the batch. */
+static void take_record(struct call *call, struct query *query)
+{
+    memcpy(query->cursor, query->waiting_cursor, sizeof query->cursor);
+    quality_rows_add(&query->rows, ROW_DELIVERED);
+    if (add_record(query) < 0) {
+        if (query->batch.refused)
+            (void)call_no_memory(&query->failed);
+        else
+            (void)err_set(&query->failed, ERR_INTERNAL, "BATCH_FULL",
+                          "the answer could not be built");
+        stop(call, query);
+        return;
+    }
+    query->taken++;
+    query->batch_records++;
+    if (query->batch.len >= QUERY_BATCH_BYTES)
+        flush_batch(call);
+    else
+        loop_task_post(exchange_gateway(call)->loop, &query->flush);
+}
+
+/* All that was taken from the quota is used: the record in hand waits for more. */
+static void reserve(struct call *call, struct query *query)
+{
+    flush_batch(call);
+    if (query->done || query->failed.code != ERR_OK)
+        return;
+    query->reserving = true;
+    db_lease_pause(query->exchange.lease);
+    charge_block(call, query);
+    (void)exchange_record(call, SLUICE__V1__AUDIT_ENTRY__KIND__QUOTA);
+}
+
+static void reserved(struct call *call, struct query *query)
+{
+    query->reserving = false;
+    if (query->exchange.failed.code != ERR_OK) {
+        query->failed = query->exchange.failed;
+        query->done = true;
+        return;
+    }
+    take_record(call, query);
+    if (!query->done && !query->paused)
+        db_lease_resume(query->exchange.lease);
 }
 
 /* Too many bad rows: what is left of the dataset is not what the consumer thinks it reads. */
@@ -308,28 +381,19 @@ static void on_query_row(void *arg, const struct db_rows *rows)
      * has. */
     char cursor[PLAN_KEY_TEXT_BYTES_MAX];
     if (schema_plan_row_cursor(plan, rows, 0, cursor))
-        memcpy(query->cursor, cursor, sizeof cursor);
+        memcpy(query->waiting_cursor, cursor, sizeof cursor);
+    if (report.state == ROW_DELIVERED) {
+        if (query->limited && query->taken == query->exchange.reserved)
+            reserve(call, query);
+        else
+            take_record(call, query);
+        return;
+    }
+    memcpy(query->cursor, query->waiting_cursor, sizeof query->cursor);
     quality_rows_add(&query->rows, report.state);
     query->exchange.quarantined = query->rows.quarantined;
-    if (report.state != ROW_DELIVERED) {
-        exchange_note_row(call, rows, 0, &report);
-        check_thresholds(call, query, false);
-        return;
-    }
-    if (add_record(query) < 0) {
-        if (query->batch.refused)
-            (void)call_no_memory(&query->failed);
-        else
-            (void)err_set(&query->failed, ERR_INTERNAL, "BATCH_FULL",
-                          "the answer could not be built");
-        stop(call, query);
-        return;
-    }
-    query->batch_records++;
-    if (query->batch.len >= QUERY_BATCH_BYTES)
-        flush_batch(call);
-    else
-        loop_task_post(exchange_gateway(call)->loop, &query->flush);
+    exchange_note_row(call, rows, 0, &report);
+    check_thresholds(call, query, false);
 }
 
 static void on_query_done(void *arg, const struct db_rows *rows, const struct err *err)
@@ -363,6 +427,8 @@ static enum step_result query_read(struct call *call)
 static enum step_result query_was_read(struct call *call)
 {
     struct query *query = call->state;
+    if (query->reserving && query->exchange.ticket == NULL)
+        reserved(call, query);
     enum step_result result = query_check(call);
     if (result != STEP_FAIL || !query->exceeded)
         return result;
@@ -380,6 +446,7 @@ static enum step_result query_deliver(struct call *call)
     db_lease_release(&query->exchange.lease);
     digest_batch(call, query);
     query->totals.delivered += (int64_t)query->batch_records;
+    query->exchange.spent = query->totals.delivered;
     count_totals(query);
     return exchange_record(call, SLUICE__V1__AUDIT_ENTRY__KIND__DELIVERY);
 }
@@ -418,6 +485,7 @@ static enum step_result query_outcome(struct call *call)
     if (query->opened)
         loop_task_cancel(&query->flush);
     query->done = true;
+    query->exchange.spent = query->totals.delivered;
     return exchange_outcome(call);
 }
 

@@ -203,6 +203,69 @@ static void two_gateways(void **state)
     (void)unlink(second_path);
 }
 
+/* --- daily quotas under the same faults ----------------------------------------------------------
+ */
+
+/* Every tenth entry is uncharged, and the quota is used up on the way: whatever happens, what the log allows is what the table counts, and it is the quota to the record. */
+static void exactly_the_quota(void **state, void (*faults)(void **state))
+{
+    charge_each = 1;
+    faults(state);
+    charge_each = 0;
+    char *used = postgres_value(postgres, "SELECT sum(records) FROM control.quota_use");
+    char *allowed =
+        postgres_value(postgres, "SELECT count(*) FROM audit.entry WHERE kind = 1 AND outcome = 1");
+    char *persons = postgres_value(postgres, "SELECT count(*) FROM audit.person p "
+                                             "JOIN audit.entry e USING (index) WHERE outcome = 2");
+    assert_string_equal(used, "4000");
+    assert_string_equal(allowed, "4000");
+    assert_string_equal(persons, "0");
+    free(used);
+    free(allowed);
+    free(persons);
+}
+
+static void quota_four_workers(void **state)
+{
+    (void)state;
+    struct gateway gateway;
+    uint64_t charged = 0, refused = 0;
+    charge_each = 3; /* 4,000 is no multiple: one record is left over */
+    gateway_open(&gateway);
+    start_work(&gateway, 8000, 400);
+    run_until(&gateway, work_over);
+    charge_each = 0;
+    assert_int_equal(resolved(&gateway), 8000);
+    assert_int_equal(check_log(&gateway), 8000);
+    for (int i = 0; i < WORKERS; i++) {
+        charged += gateway.workers[i].charged;
+        refused += gateway.workers[i].refused;
+    }
+    assert_int_equal(charged, 3999);
+    assert_int_equal(refused, 8000 - 800 - 1333);
+    gateway_close(&gateway);
+}
+
+static void quota_crashes(void **state)
+{
+    exactly_the_quota(state, crashes);
+}
+
+static void quota_commit_answers_lost(void **state)
+{
+    exactly_the_quota(state, commit_answers_lost);
+}
+
+static void quota_auditor_replaced(void **state)
+{
+    exactly_the_quota(state, auditor_replaced);
+}
+
+static void quota_two_gateways(void **state)
+{
+    exactly_the_quota(state, two_gateways);
+}
+
 static void throughput(void **state)
 {
     (void)state;
@@ -226,6 +289,11 @@ static void throughput(void **state)
     gateway_close(&gateway);
 }
 
+static void quota_throughput(void **state)
+{
+    exactly_the_quota(state, throughput);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,7 +303,13 @@ int main(void)
         cmocka_unit_test_setup(commits_lost, empty_log),
         cmocka_unit_test_setup(auditor_replaced, empty_log),
         cmocka_unit_test_setup(two_gateways, empty_log),
+        cmocka_unit_test_setup(quota_four_workers, empty_log_with_quota),
+        cmocka_unit_test_setup(quota_crashes, empty_log_with_quota),
+        cmocka_unit_test_setup(quota_commit_answers_lost, empty_log_with_quota),
+        cmocka_unit_test_setup(quota_auditor_replaced, empty_log_with_quota),
+        cmocka_unit_test_setup(quota_two_gateways, empty_log_with_quota),
         cmocka_unit_test_setup(throughput, empty_log),
+        cmocka_unit_test_setup(quota_throughput, empty_log_with_quota),
     };
     return cmocka_run_group_tests(tests, start_all, stop_all);
 }

@@ -43,7 +43,8 @@ static struct postgres *postgres;
 static struct note_signer *signer;
 static struct note_verifier *verifier;
 static uint8_t salt_key[SALT_KEY_BYTES];
-static int proxy_port; /* 0: straight to the server */
+static int proxy_port;      /* 0: straight to the server */
+static int64_t charge_each; /* records that a decision charges to the agreement's daily quota */
 static char state_path[64], first_path[64], second_path[64];
 
 /* --- a gateway: one auditor, four workers, no sockets between them --------------------------- */
@@ -56,7 +57,9 @@ struct worker {
     uint64_t running;  /* tickets that wait */
     uint64_t resolved; /* callbacks with an index */
     uint64_t failed;
-    unsigned width; /* tickets at once */
+    uint64_t charged; /* records that its answers say were charged */
+    uint64_t refused; /* entries that the quota refused */
+    unsigned width;   /* tickets at once */
 };
 
 struct gateway {
@@ -189,10 +192,12 @@ static inline void on_done(void *arg, int64_t index, struct slice note, const st
 {
     struct worker *worker = arg;
     worker->running--;
-    if (err != NULL) {
+    if (err != NULL && (index < 0 || strcmp(err->reason, AUDIT_QUOTA_REASON) != 0)) {
         worker->failed++;
         return;
     }
+    worker->refused += err != NULL;
+    worker->charged += (uint64_t)audit_client_charge(worker->client).records;
     const struct note_verifier *list[] = { verifier };
     struct checkpoint checkpoint;
     uint32_t verified;
@@ -233,6 +238,7 @@ static inline void append_one(struct worker *worker)
         .salt = n % 2 == 0 ? salt : NULL,
         .persons = person,
         .person_count = n % 2 == 0 ? 1 : 0,
+        .charge = n % 10 == 0 ? 0 : charge_each,
     };
     (void)audit_client_append(worker->client, &fields, clock_monotonic_us() + PATIENCE_MS * 1000LL,
                               on_done, worker);
@@ -440,6 +446,26 @@ static inline int empty_log(void **state)
                  "SET client_min_messages = warning; DROP SCHEMA IF EXISTS audit CASCADE");
     postgres_sql(postgres, read_text("schemas/control/002_audit.sql"));
     (void)unlink(state_path);
+    return 0;
+}
+
+/* The same with the control database beside it, and a quota. */
+static inline int empty_log_with_quota(void **state)
+{
+    (void)empty_log(state);
+    postgres_sql(postgres,
+                 "SET client_min_messages = warning; DROP SCHEMA IF EXISTS control CASCADE");
+    postgres_sql(postgres, read_text("schemas/control/001_control.sql"));
+    postgres_sql(postgres, read_text("schemas/control/006_verify.sql"));
+    postgres_sql(postgres, read_text("schemas/control/007_quota.sql"));
+    postgres_sql(
+        postgres,
+        "INSERT INTO control.department (name) VALUES ('civil'), ('police');"
+        "INSERT INTO control.agreement (id, consumer_department, consumer_system, dataset, "
+        "owner_department, fields, purposes, modes, valid_from, valid_until, granted_by, "
+        "request_id, digest, daily_quota) VALUES ('agr-1', 'civil', '*', 'police/people', "
+        "'police', '{a}', '{p-1}', '{1}', now(), now() + interval '1 day', 'x', 'x', "
+        "sha256(''), 4000)");
     return 0;
 }
 

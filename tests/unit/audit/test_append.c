@@ -196,6 +196,128 @@ static void texts_are_quoted(void **state)
     append_item_free(&items[0]);
 }
 
+/* --- charges to a daily quota --------------------------------------------------------------------- */
+
+static struct append_item *make_charge(uint8_t number, int64_t charge)
+{
+    Sluice__Internal__Append append = SLUICE__INTERNAL__APPEND__INIT;
+    uint8_t id[16] = { number };
+    struct err err = ERR_INIT;
+    append.id = (ProtobufCBinaryData){ sizeof id, id };
+    append.leaf = (ProtobufCBinaryData){ 7, (uint8_t *)"allowed" };
+    append.outcome = 1;
+    append.agreement = (char *)"agr-1";
+    append.charge = charge;
+    append.charge_day = 9;
+    append.charge_partly = number == 2;
+    append.refused_outcome = 2;
+    if (charge > 0)
+        append.refused_leaf = (ProtobufCBinaryData){ 2, (uint8_t *)"no" };
+    struct append_item *item = append_item_new(NULL, &append, &err);
+    assert_non_null(item);
+    return item;
+}
+
+static void take_charges(struct append_batch *batch)
+{
+    struct list allowed, denied;
+    list_init(&allowed);
+    list_init(&denied);
+    list_append(&allowed, &make_charge(1, 5)->link);
+    list_append(&allowed, &make_item(NULL, false, 7, "")->link);
+    list_append(&allowed, &make_charge(2, 3)->link);
+    list_append(&allowed, &make_charge(3, -4)->link);
+    list_append(&allowed, &make_charge(1, 5)->link); /* once more */
+    append_batch_take(batch, &allowed, &denied);
+}
+
+static void charges_are_listed_once_and_uncharged_entries_are_not(void **state)
+{
+    (void)state;
+    static struct append_batch batch;
+    struct append_params params;
+    take_charges(&batch);
+    assert_true(batch.charges);
+    append_params_init(&params);
+    append_params_charges(&params, batch.items, batch.count);
+    assert_string_equal(params.values[0], "{01000000-0000-0000-0000-000000000000,"
+                                          "02000000-0000-0000-0000-000000000000,"
+                                          "03000000-0000-0000-0000-000000000000}");
+    assert_string_equal(params.values[1], "{\"agr-1\",\"agr-1\",\"agr-1\"}");
+    assert_string_equal(params.values[2], "{5,3,-4}");
+    assert_string_equal(params.values[3], "{f,t,f}");
+    assert_string_equal(params.values[4], "{9,9,9}");
+    append_params_fini(&params);
+    append_batch_clear(&batch);
+    struct list allowed, denied;
+    list_init(&allowed);
+    list_init(&denied);
+    fill(&allowed, false, 2);
+    append_batch_take(&batch, &allowed, &denied);
+    assert_false(batch.charges); /* the next batch is judged by itself */
+    append_batch_clear(&batch);
+}
+
+static void a_refused_entry_is_logged_as_refused(void **state)
+{
+    (void)state;
+    static struct append_batch batch;
+    uint8_t verdicts[2][24] = { { 1 }, { 2 } };
+    take_charges(&batch);
+    verdicts[1][23] = 2;
+    struct slice both = slice_of(verdicts, sizeof verdicts);
+    assert_int_equal(append_batch_charged(&batch, slice_of(verdicts, 47), 20, 1000), -1);
+    assert_int_equal(append_batch_charged(&batch, slice_of(verdicts, 24), 20, 1000), -1);
+    for (int round = 0; round < 2; round++) { /* a batch that is tried again is judged again */
+        assert_int_equal(append_batch_charged(&batch, both, 20, 1000), 0);
+        assert_true(batch.items[0]->refused && batch.items[4]->refused);
+        assert_false(batch.items[1]->refused || batch.items[2]->refused || batch.items[3]->refused);
+        assert_int_equal(batch.items[0]->retry_after_ms, 1000);
+        assert_int_equal(batch.items[2]->charged, 2);
+        assert_int_equal(batch.items[2]->charge_day, 20);
+        assert_int_equal(batch.items[3]->charge_day, 9);
+        assert_int_equal(append_item_leaf(batch.items[0]).len, 2);
+        assert_int_equal(append_item_leaf(batch.items[2]).len, 7);
+    }
+    verdicts[0][23] = 5;
+    assert_int_equal(append_batch_charged(&batch, both, 20, 1000), 0);
+    assert_false(batch.items[0]->refused || batch.items[4]->refused);
+    verdicts[0][16] = 0x80; /* a negative number of records */
+    assert_int_equal(append_batch_charged(&batch, both, 20, 1000), -1);
+    verdicts[0][16] = 0;
+    verdicts[0][0] = 8; /* nobody's */
+    assert_int_equal(append_batch_charged(&batch, both, 20, 1000), -1);
+    append_batch_clear(&batch);
+}
+
+static void a_charge_needs_its_refusal_and_a_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t charge;
+        size_t refused;
+        bool valid;
+    } cases[] = {
+        { 0, 0, true },           { 1, 2, true },   { -1, 0, true },
+        { 1, 0, false },          { 0, 2, false },  { 1000000000, 2, true },
+        { 1000000001, 2, false }, { -1, 2, false }, { INT64_MIN, 0, false },
+        { INT64_MAX, 2, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Sluice__Internal__Append append = SLUICE__INTERNAL__APPEND__INIT;
+        uint8_t id[16] = { 1 };
+        struct err err = ERR_INIT;
+        append.id = (ProtobufCBinaryData){ sizeof id, id };
+        append.leaf = (ProtobufCBinaryData){ 4, (uint8_t *)"leaf" };
+        append.charge = cases[i].charge;
+        append.refused_leaf = (ProtobufCBinaryData){ cases[i].refused, (uint8_t *)"no" };
+        struct append_item *item = append_item_new(NULL, &append, &err);
+        if ((item != NULL) != cases[i].valid)
+            fail_msg("case %zu", i);
+        append_item_free(&item);
+    }
+}
+
 /* --- the state file -------------------------------------------------------------------------- */
 
 static void tree_of(struct merkle_frontier *tree, uint64_t size)
@@ -374,6 +496,9 @@ int main(void)
         cmocka_unit_test(one_answer_for_each_worker),
         cmocka_unit_test(invalid_entries_are_refused),
         cmocka_unit_test(texts_are_quoted),
+        cmocka_unit_test(charges_are_listed_once_and_uncharged_entries_are_not),
+        cmocka_unit_test(a_refused_entry_is_logged_as_refused),
+        cmocka_unit_test(a_charge_needs_its_refusal_and_a_bound),
         cmocka_unit_test(head_file_round_trip),
         cmocka_unit_test(head_file_damage),
         cmocka_unit_test(head_file_survives_a_torn_write),

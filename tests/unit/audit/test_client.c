@@ -27,6 +27,7 @@ struct bench {
     size_t late_count;
     int64_t late_index;
     struct loop_timer timer;
+    bool over_quota; /* answer() refuses what charges */
 };
 
 static void on_send(void *arg, const uint8_t *message, size_t len)
@@ -114,6 +115,9 @@ static struct audit_entry_fields refused(void)
 }
 
 struct outcome {
+    struct bench *bench; /* to ask for the charge; may be NULL */
+    struct audit_charge charge;
+    long retry_after_ms;
     int calls;
     int64_t index;
     char reason[64];
@@ -125,6 +129,9 @@ static void on_done(void *arg, int64_t index, struct slice checkpoint, const str
     struct outcome *outcome = arg;
     outcome->calls++;
     outcome->index = index;
+    if (outcome->bench != NULL)
+        outcome->charge = audit_client_charge(outcome->bench->client);
+    outcome->retry_after_ms = err != NULL ? err->retry_after_ms : 0;
     (void)snprintf(outcome->reason, sizeof outcome->reason, "%s", err != NULL ? err->reason : "");
     (void)snprintf(outcome->checkpoint, sizeof outcome->checkpoint, "%.*s", (int)checkpoint.len,
                    checkpoint.len > 0 ? (const char *)checkpoint.data : "");
@@ -168,6 +175,12 @@ static void answer(struct bench *bench, int64_t first)
             sluice__internal__append_reply__result__init(reply.results[i]);
             reply.results[i]->id = request->entries[i]->id;
             reply.results[i]->index = first++;
+            if (request->entries[i]->charge > 0) {
+                reply.results[i]->refused = bench->over_quota;
+                reply.results[i]->charged = bench->over_quota ? 0 : request->entries[i]->charge;
+                reply.results[i]->charge_day = 20000;
+                reply.results[i]->retry_after_ms = bench->over_quota ? 7000 : 0;
+            }
         }
         reply.checkpoint.data = (uint8_t *)"note";
         reply.checkpoint.len = 4;
@@ -208,6 +221,61 @@ static void durable_entry(void **state)
     assert_int_equal(stats.unresolved, 0);
     assert_int_equal(stats.unresolved_bytes, 0);
     assert_int_equal(stats.resolved, 2);
+    teardown(&bench);
+}
+
+static void a_charge_is_told_and_a_refusal_is_an_error_with_an_index(void **state)
+{
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    struct outcome outcome = { .bench = &bench };
+    audit_client_attached(bench.client);
+    struct audit_entry_fields fields = allowed();
+    fields.charge = 12;
+    (void)audit_client_append(bench.client, &fields, in_ms(5000), on_done, &outcome);
+    turn(&bench, 1);
+    const Sluice__Internal__Append *entry = entry_at(&bench, 0);
+    assert_int_equal(entry->charge, 12);
+    /* The two leaves are one entry: same id, time and counter. */
+    Sluice__V1__AuditEntry *leaf =
+        sluice__v1__audit_entry__unpack(NULL, entry->leaf.len, entry->leaf.data);
+    Sluice__V1__AuditEntry *no =
+        sluice__v1__audit_entry__unpack(NULL, entry->refused_leaf.len, entry->refused_leaf.data);
+    assert_non_null(leaf);
+    assert_non_null(no);
+    assert_memory_equal(leaf->id.data, no->id.data, UUID_BYTES);
+    assert_true(leaf->time_us == no->time_us && leaf->counter == no->counter);
+    assert_int_equal(no->decision->outcome, SLUICE__V1__AUDIT_ENTRY__OUTCOME__REFUSED);
+    assert_string_equal(no->decision->reason, "QUOTA_EXHAUSTED");
+    assert_int_equal(leaf->decision->outcome, SLUICE__V1__AUDIT_ENTRY__OUTCOME__ALLOWED);
+    sluice__v1__audit_entry__free_unpacked(leaf, NULL);
+    sluice__v1__audit_entry__free_unpacked(no, NULL);
+    answer(&bench, 3);
+    assert_string_equal(outcome.reason, "");
+    assert_true(outcome.charge.records == 12 && outcome.charge.day == 20000);
+    assert_int_equal(audit_client_charge(bench.client).records, 0); /* of the callback only */
+    bench.over_quota = true;
+    drop_frames(&bench);
+    (void)audit_client_append(bench.client, &fields, in_ms(5000), on_done, &outcome);
+    turn(&bench, 1);
+    answer(&bench, 4);
+    assert_int_equal(outcome.calls, 2);
+    assert_int_equal(outcome.index, 4);
+    assert_string_equal(outcome.reason, "QUOTA_EXHAUSTED");
+    assert_int_equal(outcome.retry_after_ms, 7000);
+    /* Refused after its call gave up: the log says so already, nothing is to be marked. */
+    drop_frames(&bench);
+    struct audit_ticket *ticket =
+        audit_client_append(bench.client, &fields, in_ms(5000), on_done, &outcome);
+    turn(&bench, 1);
+    audit_client_cancel(&ticket);
+    answer(&bench, 5);
+    struct audit_client_stats stats;
+    audit_client_stats(bench.client, &stats);
+    assert_int_equal(stats.unresolved, 0);
+    assert_int_equal(stats.late, 0);
+    assert_int_equal(outcome.calls, 2);
     teardown(&bench);
 }
 
@@ -499,6 +567,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(durable_entry),
+        cmocka_unit_test(a_charge_is_told_and_a_refusal_is_an_error_with_an_index),
         cmocka_unit_test(errors_come_later),
         cmocka_unit_test(backlog_is_bounded),
         cmocka_unit_test(deadline_then_late),
