@@ -15,5 +15,7 @@ int64_t clock_wall_us(void); /* since 1970-01-01T00:00:00Z */
 enum { CLOCK_TEXT_BYTES = 32 };
 /* RFC 3339 in UTC with microseconds, for example 2026-11-23T08:00:00.000001Z. */
 void clock_format(int64_t wall_us, char text_r[CLOCK_TEXT_BYTES]);
+/* RFC 9110 5.6.7 IMF-fixdate, for example Sun, 06 Nov 1994 08:49:37 GMT. */
+void clock_format_http(int64_t wall_us, char text_r[CLOCK_TEXT_BYTES]);
 
 #endif

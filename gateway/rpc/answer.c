@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "google/protobuf/duration.pb-c.h"
 #include "google/rpc/error_details.pb-c.h"
@@ -11,7 +12,7 @@
 #include "schema/json.h"
 
 enum {
-    ANSWER_HEADERS_MAX = 8 + CALL_TRAILERS_MAX,
+    ANSWER_HEADERS_MAX = 9 + CALL_TRAILERS_MAX,
     ANSWER_JSON_BYTES_MAX = 64 * 1024 * 1024, /* a JSON answer is built whole before it leaves */
     CONNECT_END_STREAM = 2,
     ENVELOPE_BYTES = 5,
@@ -164,12 +165,23 @@ static const char *content_type_of(const struct call *call)
     return "";
 }
 
-static void start_headers(const struct call *call, struct header_list *list, const char *status)
+/* RFC 9110 6.6.1 wants a Date of every server that has a clock; gRPC's clients read none and would
+ * pay its bytes in each answer. */
+static const char *date_of(struct call *call)
+{
+    char text[CLOCK_TEXT_BYTES];
+    clock_format_http(clock_wall_us(), text);
+    return arena_strdup(&call->arena, text);
+}
+
+static void start_headers(struct call *call, struct header_list *list, const char *status)
 {
     list->count = 0;
     add(list, ":status", status);
     add(list, "content-type", content_type_of(call));
     add(list, "cache-control", "no-store");
+    if (call->protocol != CALL_GRPC)
+        add(list, "date", date_of(call));
     if (call->protocol == CALL_GRPC)
         add(list, "grpc-accept-encoding", "identity");
     else if (call->protocol == CALL_CONNECT_STREAM)
@@ -327,9 +339,12 @@ void rpc_write_end(struct call *call)
 
 void rpc_http_error(struct h2_stream *stream, const char *status, const char *text)
 {
+    char date[CLOCK_TEXT_BYTES];
+    clock_format_http(clock_wall_us(), date);
     const struct h2_header headers[] = { { ":status", status },
-                                         { "content-type", "text/plain; charset=utf-8" } };
-    h2_stream_respond(stream, headers, 2);
+                                         { "content-type", "text/plain; charset=utf-8" },
+                                         { "date", date } };
+    h2_stream_respond(stream, headers, 3);
     h2_stream_write(stream, text, strlen(text));
     h2_stream_finish(stream, NULL, 0);
 }

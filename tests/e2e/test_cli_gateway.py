@@ -87,6 +87,8 @@ def test_audit_tail_shows_the_newest_entries(sluice, agreed):
 def test_doctor_finds_nothing_wrong(sluice, agreed):
     done = sluice("doctor", **agreed)
     assert done.returncode == 0, done.stdout + done.stderr
+    clock = [line.split() for line in done.stdout.splitlines() if " clock " in line]
+    assert [line[0] for line in clock] == ["ok"], done.stdout
 
 
 def test_control_init_twice_changes_nothing(sluice, cluster):

@@ -1,7 +1,9 @@
 """Connect on the same port: curl with JSON and with protobuf, nothing of ours in between."""
 
+from email.utils import parsedate_to_datetime
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -60,6 +62,17 @@ def test_protobuf_lookup_answers_protobuf(curl, grant, stubs, datasets):
     assert (status, headers["content-type"]) == (200, "application/proto")
     answer = stubs.exchange.LookupResponse.FromString(body)
     assert datasets(STREETS).records.read(answer.record).name == "东华门街道"
+
+
+def test_every_answer_has_a_date(curl, grant):
+    """RFC 9110 6.6.1; `sluice doctor` judges the clocks by it."""
+    grant(STREETS)
+    for body, content_type, expected in ((ask(), "application/json", 200), (ask(purpose="marketing"), "application/json", 403),
+                                         (ask(), "text/plain", 415)):
+        status, headers, _ = curl(LOOKUP, body, content_type)
+        assert status == expected
+        assert headers["date"].endswith(" gmt")
+        assert abs(parsedate_to_datetime(headers["date"]).timestamp() - time.time()) <= 2
 
 
 def test_a_refusal_is_connects_error_object(curl, grant):

@@ -139,7 +139,8 @@ static bool backend_is_free(struct loopback *world)
 static void a_deadline_ends_a_stream_that_nobody_reads(void **state)
 {
     struct loopback *world = *state;
-    static const char *const headers[] = { "grpc-timeout", "4S", NULL };
+    /* long enough for a busy machine to see the backend wait before it passes */
+    static const char *const headers[] = { "grpc-timeout", "8S", NULL };
     loopback_rewire(world, &(struct wire_options){ .uri = LOOPBACK_SUBJECT });
     start_query(world, NULL, headers);
     loopback_until(world, backend_waits);

@@ -167,6 +167,27 @@ static void uuids_are_version_7_and_ordered_by_time(void **state)
     assert_false(uuid_parse(text, parsed));
 }
 
+static void times_read_as_their_standards_say(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t us;
+        const char *rfc3339, *http;
+    } vectors[] = {
+        { 784111777000001, "1994-11-06T08:49:37.000001Z", "Sun, 06 Nov 1994 08:49:37 GMT" },
+        { 951782400000000, "2000-02-29T00:00:00.000000Z", "Tue, 29 Feb 2000 00:00:00 GMT" },
+        { 0, "1970-01-01T00:00:00.000000Z", "Thu, 01 Jan 1970 00:00:00 GMT" },
+        { -1, "1969-12-31T23:59:59.999999Z", "Wed, 31 Dec 1969 23:59:59 GMT" },
+    };
+    char text[CLOCK_TEXT_BYTES];
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        clock_format(vectors[i].us, text);
+        assert_string_equal(text, vectors[i].rfc3339);
+        clock_format_http(vectors[i].us, text);
+        assert_string_equal(text, vectors[i].http);
+    }
+}
+
 static void base64_follows_rfc_4648(void **state)
 {
     (void)state;
@@ -235,6 +256,7 @@ int main(void)
         cmocka_unit_test(a_map_keeps_its_keys_through_growth_and_removal),
         cmocka_unit_test(utf8_follows_rfc_3629),
         cmocka_unit_test(uuids_are_version_7_and_ordered_by_time),
+        cmocka_unit_test(times_read_as_their_standards_say),
         cmocka_unit_test(base64_follows_rfc_4648),
         cmocka_unit_test(listening_addresses_are_numeric_with_a_port),
         cmocka_unit_test(an_arena_serves_small_and_large_wishes),
