@@ -15,7 +15,7 @@ PKG_LIBS := $(shell pkg-config --libs libevent openssl libnghttp2 libprotobuf-c 
 CLI_LIBS := $(shell pkg-config --libs libcurl 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wswitch-enum -Wstrict-prototypes -Wvla -Wformat=2 -Wconversion -Werror
-HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE -D_FORTIFY_SOURCE=2
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE -fno-plt -D_FORTIFY_SOURCE=2
 ifdef SAN
 HARDEN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDSAN := -fsanitize=address,undefined

@@ -277,14 +277,6 @@ struct normaliser_result normaliser_become_warned(struct buf *value, const char 
     return (struct normaliser_result){ NORMALISER_WARN, code };
 }
 
-bool normaliser_all_digits(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-    return true;
-}
-
 bool normaliser_real_date(int year, int month, int day)
 {
     static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };

@@ -89,6 +89,12 @@ static struct normaliser_result run_cn_id(const void *config, struct buf *value)
     return normaliser_become(value, text, len);
 }
 
+static bool settled_cn_id(const void *config, const char *text, size_t len)
+{
+    (void)config;
+    return len == 18 && cn_id_problem(text) == NULL;
+}
+
 static int reverse_cn_id(const void *config, const char *canonical, struct text_list *forms)
 {
     (void)config;
@@ -108,6 +114,7 @@ const struct normaliser_kind normaliser_cn_id = {
     .loss = LOSS_NATIVE,
     .fold = &identifier_fold,
     .reverse = reverse_cn_id,
+    .settled = settled_cn_id,
 };
 
 /* --- GB 11714 organisation code, GB 32100 unified social credit code ----------------------------
@@ -269,6 +276,12 @@ static struct normaliser_result run_cn_mobile(const void *config, struct buf *va
     return normaliser_become(value, number, out);
 }
 
+static bool settled_cn_mobile(const void *config, const char *text, size_t len)
+{
+    (void)config;
+    return mobile_valid(text, len);
+}
+
 static int reverse_cn_mobile(const void *config, const char *canonical, struct text_list *forms)
 {
     (void)config;
@@ -294,6 +307,7 @@ const struct normaliser_kind normaliser_cn_mobile = {
     .loss = LOSS_NATIVE,
     .fold = &mobile_fold,
     .reverse = reverse_cn_mobile,
+    .settled = settled_cn_mobile,
 };
 
 /* --- division codes -----------------------------------------------------------------------------
@@ -305,11 +319,9 @@ struct division_config {
 };
 
 /* Statistical town numbers: 001-099 streets, 100-199 towns, 200-399 townships, 400-599 alike. */
-static struct normaliser_result run_cn_division(const void *config, struct buf *value)
+static struct normaliser_result judge_cn_division(const struct division_config *division,
+                                                  const char *code, size_t len)
 {
-    const struct division_config *division = config;
-    const char *code = (const char *)value->data;
-    size_t len = value->len;
     if (!normaliser_all_digits(code, len))
         return NORMALISER_FAILS("CN_DIVISION_CHARACTER");
     bool known = len == 2 || len == 4 || len == 6 || len == 9 || len == 12;
@@ -329,6 +341,16 @@ static struct normaliser_result run_cn_division(const void *config, struct buf *
     if (!county && memcmp(code + 6, "000", 3) == 0)
         return (struct normaliser_result){ NORMALISER_WARN, "CN_DIVISION_TOWN_ZERO" };
     return NORMALISER_IS_OK;
+}
+
+static struct normaliser_result run_cn_division(const void *config, struct buf *value)
+{
+    return judge_cn_division(config, (const char *)value->data, value->len);
+}
+
+static bool settled_cn_division(const void *config, const char *text, size_t len)
+{
+    return judge_cn_division(config, text, len).verdict == NORMALISER_OK;
 }
 
 static int configure_cn_division(const struct yaml_node *at, const struct yaml_node *params,
@@ -357,4 +379,5 @@ const struct normaliser_kind normaliser_cn_division = {
     .back = BACK_IDENTITY,
     .loss = LOSS_NONE,
     .configure = configure_cn_division,
+    .settled = settled_cn_division,
 };

@@ -66,7 +66,12 @@ enum decimal_fold decimal_fold(const struct buf *value, char out[IDENTIFIER_BYTE
     size_t len = 0;
     bool blank = false;
     for (size_t i = 0; i < value->len;) {
-        uint32_t cp = 0;
+        uint32_t cp = value->data[i];
+        if (cp > ' ' && cp < 0x7f && !blank && len + 5 <= IDENTIFIER_BYTES_MAX) {
+            out[len++] = (char)cp; /* nearly all there is */
+            i++;
+            continue;
+        }
         size_t step = normaliser_decode(value->data + i, value->len - i, &cp);
         if (step == 0 || cp == 0)
             return DECIMAL_FOLD_SYNTAX;

@@ -181,6 +181,15 @@ static struct normaliser_result run_cn_ethnic(const void *config, struct buf *va
     return normaliser_become(value, code, sizeof code);
 }
 
+static bool settled_cn_ethnic(const void *config, const char *text, size_t len)
+{
+    (void)config;
+    if (len != 2 || !normaliser_all_digits(text, len))
+        return false;
+    int number = (text[0] - '0') * 10 + (text[1] - '0');
+    return number >= 1 && number <= 56;
+}
+
 static int reverse_cn_ethnic(const void *config, const char *canonical, struct text_list *forms)
 {
     (void)config;
@@ -207,6 +216,7 @@ const struct normaliser_kind normaliser_cn_ethnic = {
     .loss = LOSS_NATIVE,
     .fold = &word_fold,
     .reverse = reverse_cn_ethnic,
+    .settled = settled_cn_ethnic,
 };
 
 /* --- truth --------------------------------------------------------------------------------------

@@ -48,25 +48,14 @@ enum outcome program_warn(struct run *run, const struct mapping_leaf *leaf, cons
 static enum outcome run_text(struct run *run, const struct program_op *op)
 {
     struct db_value value = run_cell(run, op->column);
-    struct buf *out = run->out;
     if (value.data == NULL)
         return program_absent(run, op);
     const char *code = program_text_problem(value.data, value.len);
     if (code != NULL)
         return program_reject(run, op->leaf, "type", code);
-    if (value.len == 0 && !op->leaf->field->has_presence)
-        return OUTCOME_DONE;
     if (value.len > PLAN_RECORD_BYTES_MAX)
         return program_reject(run, op->leaf, "record", "RECORD_TOO_LARGE");
-    if (buf_reserve(out, value.len + 16) != 0)
-        return OUTCOME_FULL;
-    uint8_t *at = out->data + out->len;
-    memcpy(at, op->tag, op->tag_len);
-    at += op->tag_len;
-    at += varint_put(at, value.len);
-    memcpy(at, value.data, value.len);
-    out->len = (size_t)(at - out->data) + value.len;
-    return op->oneof < 0 ? OUTCOME_DONE : program_take_oneof(run, op);
+    return program_put_text(run, op, value.data, value.len);
 }
 
 static enum outcome run_constant(struct run *run, const struct program_op *op)
@@ -87,6 +76,8 @@ static enum outcome run_op(struct run *run, const struct program_op *op)
         return program_run_integer(run, op);
     case OP_INSTANT:
         return program_run_instant(run, op);
+    case OP_CHAIN:
+        return program_run_chain(run, op);
     case OP_LEAF:
         return program_run_leaf(run, op);
     case OP_ARRAY:

@@ -21,6 +21,7 @@ enum program_op_kind {
     OP_TEXT,     /* one text column, copied as it is */
     OP_INTEGER,  /* one integer column to an integer field */
     OP_INSTANT,  /* one timestamp to a google.protobuf.Timestamp */
+    OP_CHAIN,    /* one text column through its chain to a string field */
     OP_LEAF,     /* anything else with columns */
     OP_ARRAY,    /* an array column to a repeated field */
     OP_CHILD,    /* rows of a child table */
@@ -42,6 +43,8 @@ struct program_op {
     const int *taken_columns; /* OP_TAKEN: of the other field's parts */
     struct program *child;    /* OP_CHILD: what a row of the other table goes through */
     bool checked_text;        /* OP_LEAF: a string field whose chain begins with a checked text */
+    bool padded;              /* OP_CHAIN: char(n), whose blanks at the end mean nothing */
+    bool may_be_settled;      /* OP_CHAIN: every step can tell what it would leave alone */
     const uint8_t *bytes;
     size_t bytes_len;
     int32_t oneof; /* index into the program's oneofs, or -1 */

@@ -76,7 +76,15 @@ static const int *part_columns(const struct mapping_leaf *leaf, const int *resul
 
 static bool whole_column(const struct mapping_leaf *leaf)
 {
-    return leaf->part_count == 1 && leaf->parts[0].kind == PART_WHOLE && leaf->step_count == 0;
+    return leaf->part_count == 1 && leaf->parts[0].kind == PART_WHOLE;
+}
+
+static bool may_be_settled(const struct mapping_leaf *leaf)
+{
+    for (size_t i = 0; i < leaf->step_count; i++)
+        if (leaf->steps[i].kind->settled == NULL)
+            return false;
+    return leaf->step_count > 0;
 }
 
 static bool is_integer(const struct schema_field *field)
@@ -119,6 +127,11 @@ static enum program_op_kind leaf_kind(const struct program *program,
     if (type == COLUMN_ARRAY)
         return OP_ARRAY;
     if (!whole_column(leaf) || field->map || field->repeated)
+        return OP_LEAF;
+    bool text = type == COLUMN_TEXT || type == COLUMN_CHAR || type == COLUMN_ENUM;
+    if (field->type == SCHEMA_STRING && text && (leaf->step_count > 0 || leaf->null_count > 0))
+        return OP_CHAIN;
+    if (leaf->step_count > 0)
         return OP_LEAF;
     if (field->type == SCHEMA_MESSAGE && (type == COLUMN_TIMESTAMP || type == COLUMN_TIMESTAMPTZ))
         return OP_INSTANT;
@@ -167,6 +180,9 @@ static void leaf_op(struct program *program, struct program_op *op, const struct
     for (size_t i = 0; i < leaf->part_count; i++)
         if (program->columns[leaf->parts[i].column].type == COLUMN_BYTEA)
             op->checked_text = false;
+    op->padded =
+        op->kind == OP_CHAIN && program->columns[leaf->parts[0].column].type == COLUMN_CHAR;
+    op->may_be_settled = op->kind == OP_CHAIN && may_be_settled(leaf);
     if (op->kind == OP_CONSTANT)
         constant_op(op, leaf, arena);
     if (op->kind == OP_TAKEN)

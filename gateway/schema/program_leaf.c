@@ -79,39 +79,42 @@ static bool plain(uint8_t byte)
 }
 
 /* Without the blanks at both ends. */
-static struct slice trimmed(const struct buf *value)
+static struct slice trimmed(struct slice text)
 {
-    size_t start = 0, end = value->len;
+    size_t start = 0, end = text.len;
     uint32_t cp = 0;
-    if (end > 0 && plain(value->data[0]) && plain(value->data[end - 1]))
-        return slice_of(value->data, end);
+    if (end > 0 && plain(text.data[0]) && plain(text.data[end - 1]))
+        return text;
     while (start < end) {
-        size_t step = utf8_decode(value->data + start, end - start, &cp);
+        size_t step = utf8_decode(text.data + start, end - start, &cp);
         if (step == 0 || !normaliser_blank(cp))
             break;
         start += step;
     }
     while (end > start) {
         size_t last = end - 1;
-        while (last > start && (value->data[last] & 0xC0) == 0x80)
+        while (last > start && (text.data[last] & 0xC0) == 0x80)
             last--;
-        if (utf8_decode(value->data + last, end - last, &cp) == 0 || !normaliser_blank(cp))
+        if (utf8_decode(text.data + last, end - last, &cp) == 0 || !normaliser_blank(cp))
             break;
         end = last;
     }
-    return slice_of(value->data + start, end - start);
+    return slice_of(text.data + start, end - start);
 }
 
-static bool is_null_value(const struct mapping_leaf *leaf, const struct buf *value)
+static bool in_null_list(const struct mapping_leaf *leaf, struct slice value)
 {
-    if (leaf->null_count == 0)
-        return false;
     struct slice text = trimmed(value);
     for (size_t i = 0; i < leaf->null_count; i++)
         if (strlen(leaf->nulls[i]) == text.len &&
             (text.len == 0 || memcmp(leaf->nulls[i], text.data, text.len) == 0))
             return true;
     return false;
+}
+
+static inline bool is_null_value(const struct mapping_leaf *leaf, struct slice value)
+{
+    return leaf->null_count > 0 && in_null_list(leaf, value);
 }
 
 /* The first part that has a value. */
@@ -121,7 +124,7 @@ static enum value_state first_text(struct run *run, const struct mapping_leaf *l
     for (size_t i = 0; i < leaf->part_count; i++) {
         buf_reset(&run->program->value);
         enum value_state state = part_text(run, leaf, i, columns[i], code_r);
-        if (state == VALUE_TEXT && is_null_value(leaf, &run->program->value))
+        if (state == VALUE_TEXT && is_null_value(leaf, buf_slice(&run->program->value)))
             state = VALUE_NULL;
         if (state != VALUE_NULL)
             return state;
@@ -160,7 +163,8 @@ enum value_state program_leaf_text(struct run *run, const struct mapping_leaf *l
     buf_reset(&run->program->value);
     state = leaf->part_count == 1 ? part_text(run, leaf, 0, columns[0], code_r)
                                   : joined_text(run, leaf, columns, code_r);
-    return state == VALUE_TEXT && is_null_value(leaf, &run->program->value) ? VALUE_NULL : state;
+    return state == VALUE_TEXT && is_null_value(leaf, buf_slice(&run->program->value)) ? VALUE_NULL
+                                                                                       : state;
 }
 
 enum outcome program_run_steps(struct run *run, const struct mapping_leaf *leaf)
@@ -218,24 +222,6 @@ static enum outcome encode(struct run *run, const struct program_op *op, const u
     return program_take_oneof(run, op);
 }
 
-/* program->value of a chain that began with a text: it is one still. */
-static enum outcome encode_checked(struct run *run, const struct program_op *op)
-{
-    struct buf *out = run->out;
-    const struct buf *value = &run->program->value;
-    if (value->len == 0 && !op->leaf->field->has_presence)
-        return OUTCOME_DONE;
-    if (buf_reserve(out, value->len + 16) != 0)
-        return OUTCOME_FULL;
-    uint8_t *at = out->data + out->len;
-    memcpy(at, op->tag, op->tag_len);
-    at += op->tag_len;
-    at += varint_put(at, value->len);
-    memcpy(at, value->data, value->len);
-    out->len = (size_t)(at - out->data) + value->len;
-    return op->oneof < 0 ? OUTCOME_DONE : program_take_oneof(run, op);
-}
-
 enum outcome program_absent(struct run *run, const struct program_op *op)
 {
     const struct mapping_leaf *leaf = op->leaf;
@@ -278,8 +264,40 @@ enum outcome program_run_leaf(struct run *run, const struct program_op *op)
     enum outcome outcome = program_run_steps(run, leaf);
     if (outcome != OUTCOME_DONE)
         return outcome;
-    return op->checked_text ? encode_checked(run, op)
+    /* A chain that began with a text leaves one. */
+    return op->checked_text ? program_put_text(run, op, program->value.data, program->value.len)
                             : encode(run, op, program->value.data, program->value.len);
+}
+
+static bool is_settled(const struct mapping_leaf *leaf, struct slice text)
+{
+    for (size_t i = 0; i < leaf->step_count; i++)
+        if (!leaf->steps[i].kind->settled(leaf->steps[i].config, (const char *)text.data, text.len))
+            return false;
+    return true;
+}
+
+enum outcome program_run_chain(struct run *run, const struct program_op *op)
+{
+    const struct mapping_leaf *leaf = op->leaf;
+    struct buf *value = &run->program->value;
+    struct db_value cell = run_cell(run, op->column);
+    if (cell.data == NULL)
+        return program_absent(run, op);
+    while (op->padded && cell.len > 0 && cell.data[cell.len - 1] == ' ')
+        cell.len--;
+    if (is_null_value(leaf, slice_of(cell.data, cell.len)))
+        return program_absent(run, op);
+    if (op->may_be_settled && is_settled(leaf, slice_of(cell.data, cell.len)))
+        return program_put_text(run, op, cell.data, cell.len);
+    const char *code = program_text_problem(cell.data, cell.len);
+    if (code != NULL)
+        return program_reject(run, leaf, "type", code);
+    buf_reset(value);
+    if (buf_append(value, cell.data, cell.len) != 0)
+        return program_reject(run, leaf, "type", "VALUE_TOO_LONG");
+    enum outcome outcome = program_run_steps(run, leaf);
+    return outcome != OUTCOME_DONE ? outcome : program_put_text(run, op, value->data, value->len);
 }
 
 /* --- without text on the way -------------------------------------------------------------------- */

@@ -55,6 +55,7 @@ enum outcome program_put_value(struct run *run, const struct mapping_leaf *leaf,
 enum outcome program_take_oneof(struct run *run, const struct program_op *op);
 enum outcome program_absent(struct run *run, const struct program_op *op);
 enum outcome program_run_leaf(struct run *run, const struct program_op *op);
+enum outcome program_run_chain(struct run *run, const struct program_op *op);
 enum outcome program_run_integer(struct run *run, const struct program_op *op);
 enum outcome program_run_instant(struct run *run, const struct program_op *op);
 
@@ -68,6 +69,24 @@ enum outcome program_run_taken(struct run *run, const struct program_op *op);
 enum outcome program_run_ops(struct run *run);
 /* Puts tag and length in front of what stands behind `start`. */
 enum outcome program_close_message(struct run *run, const struct program_op *op, size_t start);
+
+/* Checked text as the op's string field, with tag and length. */
+static inline enum outcome program_put_text(struct run *run, const struct program_op *op,
+                                            const uint8_t *data, size_t len)
+{
+    struct buf *out = run->out;
+    if (len == 0 && !op->leaf->field->has_presence)
+        return OUTCOME_DONE;
+    if (buf_reserve(out, len + 16) != 0)
+        return OUTCOME_FULL;
+    uint8_t *at = out->data + out->len;
+    memcpy(at, op->tag, sizeof op->tag);
+    at += op->tag_len;
+    at += varint_put(at, len);
+    memcpy(at, data, len);
+    out->len = (size_t)(at - out->data) + len;
+    return op->oneof < 0 ? OUTCOME_DONE : program_take_oneof(run, op);
+}
 
 /* NULL, or why bytes are no text. PostgreSQL's text holds no U+0000, and no reader of ours takes one. */
 static inline const char *program_text_problem(const uint8_t *data, size_t len)

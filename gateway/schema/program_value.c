@@ -55,6 +55,11 @@ static char *put_two(char *at, int64_t number)
     return at + 2;
 }
 
+static char *put_four(char *at, int number)
+{
+    return put_two(put_two(at, number / 100), number % 100);
+}
+
 static enum value_state append_until(struct buf *out, const char *text, const char *end,
                                      const char **code_r)
 {
@@ -142,7 +147,7 @@ static enum value_state numeric_value(struct db_value value, struct buf *out, co
         int group = group_at(value.data, count, i);
         if (group > 9999)
             return VALUE_MALFORMED;
-        at = put_digits(at, (uint64_t)group, i == 0 ? 1 : 4);
+        at = i == 0 ? put_digits(at, (uint64_t)group, 1) : put_four(at, group);
     }
     if (scale > 0)
         *at++ = '.';
@@ -150,7 +155,7 @@ static enum value_state numeric_value(struct db_value value, struct buf *out, co
         int group = group_at(value.data, count, weight + 1 + i / 4);
         if (group > 9999)
             return VALUE_MALFORMED;
-        (void)put_digits(at, (uint64_t)group, 4); /* room for it was reserved */
+        (void)put_four(at, group); /* room for it was reserved */
         at += scale - i < 4 ? scale - i : 4;
     }
     out->len = (size_t)(at - (char *)out->data);

@@ -144,6 +144,33 @@ static void utf8_follows_rfc_3629(void **state)
     }
 }
 
+/* The check takes eight bytes at once where it can; utf8_decode goes one character at a time. */
+static void utf8_check_agrees_with_decoding(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = { 'a',  0x7F, 0x80, 0xA0, 0xBF, 0xC2, 0xE0,
+                                     0xE1, 0xED, 0xEE, 0xEF, 0xF0, 0xFF };
+    enum { KINDS = sizeof bytes, PLACES = 6 };
+    uint8_t text[PLACES + 3] = { 0, 0, 0, 0, 0, 0, 'x', 'y', 'z' };
+    size_t all = 1;
+    for (size_t i = 0; i < PLACES; i++)
+        all *= KINDS;
+    for (size_t number = 0; number < all; number++) {
+        size_t rest = number, good = 0;
+        uint32_t cp;
+        for (size_t i = 0; i < PLACES; i++, rest /= KINDS)
+            text[i] = bytes[rest % KINDS];
+        while (good < sizeof text) {
+            size_t step = utf8_decode(text + good, sizeof text - good, &cp);
+            if (step == 0)
+                break;
+            good += step;
+        }
+        if (utf8_check(text, sizeof text) != good || utf8_check_text(text, sizeof text) != good)
+            fail_msg("combination %zu is valid for %zu bytes", number, good);
+    }
+}
+
 static void uuids_are_version_7_and_ordered_by_time(void **state)
 {
     (void)state;
@@ -255,6 +282,7 @@ int main(void)
         cmocka_unit_test(varints_round_trip_and_reject_overlong),
         cmocka_unit_test(a_map_keeps_its_keys_through_growth_and_removal),
         cmocka_unit_test(utf8_follows_rfc_3629),
+        cmocka_unit_test(utf8_check_agrees_with_decoding),
         cmocka_unit_test(uuids_are_version_7_and_ordered_by_time),
         cmocka_unit_test(times_read_as_their_standards_say),
         cmocka_unit_test(base64_follows_rfc_4648),

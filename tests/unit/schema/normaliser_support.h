@@ -101,7 +101,11 @@ static inline void run_vector(size_t index, const struct vector *vector)
     struct buf value;
     buf_init(&value, NORMALISER_VALUE_BYTES_MAX);
     buf_append_str(&value, vector->in);
+    bool settled = step.kind->settled != NULL &&
+                   step.kind->settled(step.config, vector->in, strlen(vector->in));
     struct normaliser_result result = normaliser_run(&step, &value);
+    if (settled && (result.verdict != NORMALISER_OK || vector->code != NULL))
+        fail_msg("row %zu %s(%s) is called settled", index, vector->step, vector->in);
     const char *got = buf_cstr(&value);
     const char *code = vector->code == NULL ? "" : vector->code;
     if (vector->out == NULL) {

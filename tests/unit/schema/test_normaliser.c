@@ -469,6 +469,41 @@ static void days_and_dates_agree(void **state)
     }
 }
 
+/* The short way of the row program is taken for what registers mostly hold. */
+static void settled_values_are_known(void **state)
+{
+    static const struct {
+        const char *step, *text;
+        bool settled;
+    } rows[] = {
+        { "cn_id", "11010519491231002X", true },
+        { "cn_id", "11010519491231002x", false },
+        { "cn_id", "110105194912310021", false },
+        { "cn_mobile", "13800138000", true },
+        { "cn_mobile", "138-0013-8000", false },
+        { "cn_mobile", "12800138000", false },
+        { "cn_ethnic", "01", true },
+        { "cn_ethnic", "56", true },
+        { "cn_ethnic", "57", false },
+        { "cn_ethnic", "00", false },
+        { "cn_division: {length: 6}", "110105", true },
+        { "cn_division: {length: 6}", "110105001", false },
+        { "cn_division: {table: divisions}", "110105", true },
+        { "cn_division: {table: divisions}", "110106", false },
+        { "cn_division", "110105000000", true },
+        { "cn_division", "110105000001", false }, /* delivered, with a warning */
+    };
+    (void)state;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct err err = ERR_INIT;
+        struct normaliser_step step = read_step(rows[i].step, &err);
+        assert_non_null(step.kind);
+        if (step.kind->settled(step.config, rows[i].text, strlen(rows[i].text)) != rows[i].settled)
+            fail_msg("%s(%s)", rows[i].step, rows[i].text);
+        drop_step(&step);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +520,7 @@ int main(void)
         cmocka_unit_test(names_are_found),
         cmocka_unit_test(long_values_are_refused),
         cmocka_unit_test(days_and_dates_agree),
+        cmocka_unit_test(settled_values_are_known),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
