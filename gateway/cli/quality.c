@@ -156,6 +156,49 @@ static void show_key_and_age(const json_t *run)
     }
 }
 
+static void show_freshness(const json_t *item)
+{
+    char age[TEXT_COUNT_BYTES], bound[TEXT_COUNT_BYTES];
+    const char *field = remote_text(item, "field");
+
+    text_duration((uint64_t)remote_integer(item, "ageSeconds"), age);
+    text_duration((uint64_t)remote_integer(item, "maxAgeSeconds"), bound);
+    if (json_is_true(remote_member(item, "nothingFound")))
+        NOTE(MSG_QUALITY_UNDATED, field);
+    else if (json_is_true(remote_member(item, "met")))
+        NOTE(MSG_QUALITY_FRESH, field, age, bound);
+    else
+        NOTE(MSG_QUALITY_STALE, field, age, bound);
+}
+
+static void show_presence(const json_t *item)
+{
+    char *found = percent(item, "present"), *bound = percent(item, "presentMin");
+    const char *field = remote_text(item, "field");
+
+    if (json_is_true(remote_member(item, "nothingFound")))
+        NOTE(MSG_QUALITY_NO_RECORD, field);
+    else if (json_is_true(remote_member(item, "met")))
+        NOTE(MSG_QUALITY_PRESENT, field, found, bound);
+    else
+        NOTE(MSG_QUALITY_SPARSE, field, found, bound);
+    free(found);
+    free(bound);
+}
+
+static void show_expectations(const json_t *run)
+{
+    const json_t *items = remote_member(run, "expectations");
+
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        const json_t *item = json_array_get(items, i);
+        if (strcmp(remote_text(item, "kind"), "FRESHNESS") == 0)
+            show_freshness(item);
+        else
+            show_presence(item);
+    }
+}
+
 static void show_reasons(const json_t *run)
 {
     const json_t *reasons = remote_member(run, "reasons");
@@ -203,6 +246,7 @@ static int show_run(struct cli *cli, const json_t *run, json_t *answer)
     if (cli->format == OUTPUT_TABLE && run != NULL) {
         show_accounts(run);
         show_key_and_age(run);
+        show_expectations(run);
         show_reasons(run);
     }
     return status;

@@ -1,6 +1,7 @@
 #include "cli/text.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,6 +206,26 @@ static const char *skip_digits(const char *at)
     while (isdigit((unsigned char)*at))
         at++;
     return at;
+}
+
+void text_duration(uint64_t seconds, char text_r[TEXT_COUNT_BYTES])
+{
+    static const struct {
+        uint64_t seconds;
+        const char *name;
+    } units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" } };
+    size_t unit = 0;
+
+    while (units[unit].seconds > 1 && seconds < units[unit].seconds)
+        unit++;
+    uint64_t count = seconds / units[unit].seconds;
+    uint64_t rest =
+        units[unit].seconds == 1 ? 0 : seconds % units[unit].seconds / units[unit + 1].seconds;
+    if (rest > 0)
+        (void)snprintf(text_r, TEXT_COUNT_BYTES, "%" PRIu64 " %s %" PRIu64 " %s", count,
+                       units[unit].name, rest, units[unit + 1].name);
+    else
+        (void)snprintf(text_r, TEXT_COUNT_BYTES, "%" PRIu64 " %s", count, units[unit].name);
 }
 
 bool text_is_number(const char *text)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "schema/normaliser_internal.h"
 #include "schema/wire_read.h"
 
 bool schema_record_next(const struct schema_message *type, struct slice *rest,
@@ -45,6 +46,27 @@ const struct schema_field *schema_record_vintage(const struct schema_message *ty
     return first;
 }
 
+static bool date_seconds(struct slice text, int64_t *seconds_r)
+{
+    enum { CHINA_OFFSET_S = 8 * 3600, DAY_S = 86400 };
+    int parts[3] = { 0 };
+    if (text.len != 10 || text.data[4] != '-' || text.data[7] != '-')
+        return false;
+    for (size_t i = 0, part = 0; i < text.len; i++) {
+        if (i == 4 || i == 7) {
+            part++;
+            continue;
+        }
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        parts[part] = parts[part] * 10 + (text.data[i] - '0');
+    }
+    if (!normaliser_real_date(parts[0], parts[1], parts[2]))
+        return false;
+    *seconds_r = normaliser_days_of(parts[0], parts[1], parts[2]) * DAY_S - CHINA_OFFSET_S;
+    return true;
+}
+
 bool schema_record_seconds(const struct schema_message *type, const struct schema_field *field,
                            struct slice record, int64_t *seconds_r)
 {
@@ -55,6 +77,8 @@ bool schema_record_seconds(const struct schema_message *type, const struct schem
             continue;
         struct slice rest = item.value;
         struct schema_record_field part;
+        if (field->type == SCHEMA_STRING)
+            return date_seconds(rest, seconds_r);
         found = true; /* an empty message is 1970-01-01 */
         *seconds_r = 0;
         while (schema_record_next(field->message, &rest, &part))

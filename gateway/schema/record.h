@@ -25,7 +25,8 @@ bool schema_record_next(const struct schema_message *type, struct slice *rest,
 /* The field that says how old a record is: a google.protobuf.Timestamp, of several the one whose
  * name speaks of an update; NULL when the type has none. */
 const struct schema_field *schema_record_vintage(const struct schema_message *type);
-/* Its value in an encoded record, seconds since 1970; false when absent. */
+/* A time's value in an encoded record, seconds since 1970; false when absent. A date (a string
+ * YYYY-MM-DD) is the midnight with which it begins in China, which has one time zone, UTC+8. */
 bool schema_record_seconds(const struct schema_message *type, const struct schema_field *field,
                            struct slice record, int64_t *seconds_r);
 

@@ -78,8 +78,9 @@ void quality_account_init(struct quality_account *account, const struct schema_d
     account->fields = mem_array(dataset->type->field_count + 1, sizeof *account->fields);
     account->verdicts = mem_array(dataset->type->field_count + 1, sizeof *account->verdicts);
     account->reasons = mem_array(QUALITY_REASONS_MAX, sizeof *account->reasons);
-    account->vintage = schema_record_vintage(dataset->type);
-    account->newest_s = INT64_MIN;
+    account->vintage = dataset->freshness.field != NULL ? dataset->freshness.field
+                                                        : schema_record_vintage(dataset->type);
+    account->newest_s = account->newest_past_s = INT64_MIN;
     quality_keys_init(&account->keys, false);
 }
 
@@ -114,7 +115,7 @@ static void add_reason(struct quality_account *account, const struct schema_fiel
 }
 
 static void add_verdict(struct quality_account *account, const struct schema_field *field,
-                        const struct schema_verdict *verdict)
+                        const struct schema_verdict *verdict, bool delivered)
 {
     struct quality_field *figures = &account->fields[field->position];
     if (verdict->state == VERDICT_UNMAPPED)
@@ -125,8 +126,10 @@ static void add_verdict(struct quality_account *account, const struct schema_fie
         figures->warned++;
         add_reason(account, field, "", verdict->warning);
     }
-    if (verdict->state != VERDICT_REJECTED)
+    if (verdict->state != VERDICT_REJECTED) {
+        figures->delivered += delivered && !verdict->absent;
         return;
+    }
     figures->rejected += !verdict->absent;
     figures->missing += verdict->absent;
     add_reason(account, field, verdict->rule, verdict->code);
@@ -249,6 +252,8 @@ void quality_ages_add(struct quality_account *account, int64_t seconds)
     account->ages[bucket]++;
     if (seconds > account->newest_s)
         account->newest_s = seconds;
+    if (seconds > account->newest_past_s && seconds <= account->now_s)
+        account->newest_past_s = seconds;
 }
 
 static uint64_t age_rows(const uint64_t ages[QUALITY_AGE_BUCKETS])
@@ -277,6 +282,42 @@ double quality_age_within(const uint64_t ages[QUALITY_AGE_BUCKETS], int days)
     for (size_t i = 1; i + 1 < QUALITY_AGE_BUCKETS && buckets[i].days <= days; i++)
         fresh += ages[i];
     return rows > 0 ? (double)fresh / (double)rows : 0;
+}
+
+/* --- expectations ---------------------------------------------------------------------------------- */
+
+size_t quality_account_expectations(const struct quality_account *account,
+                                    struct quality_expectation *out)
+{
+    const struct schema_dataset *dataset = account->dataset;
+    const struct schema_freshness *freshness = &dataset->freshness;
+    size_t count = 0;
+    if (freshness->field != NULL) {
+        bool dated = account->newest_past_s != INT64_MIN;
+        int64_t age_s = dated ? account->now_s - account->newest_past_s : QUALITY_NOTHING_FOUND;
+        out[count++] = (struct quality_expectation){
+            .kind = QUALITY_FRESHNESS,
+            .field = freshness->field,
+            .bound = freshness->max_age_s,
+            .found = age_s,
+            .met = dated && age_s <= freshness->max_age_s,
+        };
+    }
+    for (size_t i = 0; i < dataset->expectation_count; i++) {
+        const struct schema_expectation *expected = &dataset->expectations[i];
+        uint64_t present = account->fields[expected->field->position].delivered;
+        uint64_t records = account->rows.delivered;
+        int64_t share = records > 0 ? (int64_t)((unsigned __int128)present * 1000000 / records)
+                                    : QUALITY_NOTHING_FOUND;
+        out[count++] = (struct quality_expectation){
+            .kind = QUALITY_PRESENCE,
+            .field = expected->field,
+            .bound = expected->present_per_million_min,
+            .found = share,
+            .met = share >= (int64_t)expected->present_per_million_min,
+        };
+    }
+    return count;
 }
 
 /* --- one row ---------------------------------------------------------------------------------------- */
@@ -311,7 +352,8 @@ int quality_account_row(struct quality_account *account, const struct schema_pla
         return -1;
     quality_rows_add(&account->rows, report->state);
     for (size_t i = 0; i < type->field_count; i++)
-        add_verdict(account, &type->fields[i], &account->verdicts[i]);
+        add_verdict(account, &type->fields[i], &account->verdicts[i],
+                    report->state == ROW_DELIVERED);
     if (report->state == ROW_QUARANTINED && report->field == NULL)
         add_reason(account, NULL, report->rule, report->code);
     add_key(account, plan, rows, row, record);

@@ -46,6 +46,7 @@ struct quality_field {
     uint64_t rejected; /* of these */
     uint64_t missing;  /* required and absent */
     uint64_t warned;
+    uint64_t delivered; /* records with a stored value that passed */
     bool mapped;
 };
 
@@ -80,9 +81,22 @@ struct quality_account {
     size_t reason_count;
     uint64_t reasons_left_out;
     struct quality_keys keys;
-    const struct schema_field *vintage; /* NULL: none */
+    const struct schema_field *vintage; /* the mapping's freshness field, or a guess; NULL: none */
     uint64_t ages[QUALITY_AGE_BUCKETS];
-    int64_t newest_s;
+    int64_t newest_s;      /* INT64_MIN: no row has a value */
+    int64_t newest_past_s; /* the same without what lies in the future */
+};
+
+/* What the mapping expects of the dataset (its keys `freshness` and `expect`), judged. */
+enum quality_expectation_kind { QUALITY_FRESHNESS = 1, QUALITY_PRESENCE = 2 };
+enum { QUALITY_NOTHING_FOUND = -1 }; /* no value, no record: nothing meets an expectation then */
+
+struct quality_expectation {
+    enum quality_expectation_kind kind;
+    const struct schema_field *field;
+    int64_t bound; /* seconds at most, or millionths of the delivered records at least */
+    int64_t found; /* in the same unit, rounded to the worse side; or QUALITY_NOTHING_FOUND */
+    bool met;
 };
 
 void quality_account_init(struct quality_account *account, const struct schema_dataset *dataset,
@@ -94,6 +108,10 @@ void quality_account_fini(struct quality_account *account);
 int quality_account_row(struct quality_account *account, const struct schema_plan *plan,
                         const struct db_rows *rows, int row, const struct schema_row_report *report,
                         struct slice record, struct err *err);
+
+/* Into `out`, which has room for one more than the dataset's expectations; answers how many. */
+size_t quality_account_expectations(const struct quality_account *account,
+                                    struct quality_expectation *out);
 
 /* The parts of it that tests look at by themselves. `key` NULL: no valid key. `record_digest` 0: no
  * record. */

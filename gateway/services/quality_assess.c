@@ -307,6 +307,7 @@ static const struct step assess_steps[] = {
     { "runs", quality_run_select, admin_ran }, /* what is answered is what is stored */
     { "fields", quality_run_fields, admin_ran },
     { "reasons", quality_run_reasons, admin_ran },
+    { "expectations", quality_run_expectations, admin_ran },
     { "trends", quality_run_trends, NULL },
     { "answer", assess_answer, NULL },
     { NULL, NULL, NULL },

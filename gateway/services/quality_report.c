@@ -140,6 +140,7 @@ static const struct step report_steps[] = {
     { "runs", quality_run_select, admin_ran },
     { "fields", quality_run_fields, admin_ran },
     { "reasons", quality_run_reasons, admin_ran },
+    { "expectations", quality_run_expectations, admin_ran },
     { "trends", quality_run_trends, NULL },
     { "history", report_history, admin_ran },
     { "quarantine", report_quarantine, admin_ran },

@@ -64,10 +64,43 @@ static const char *reason_counts(struct arena *arena, const struct quality_accou
     return quality_numbers(arena, counts, account->reason_count);
 }
 
+struct expectation_arrays {
+    char **fields;
+    uint64_t *kinds;
+    uint64_t *bounds;
+    char **found; /* may be negative */
+    char **met;
+    size_t count;
+};
+
+static struct expectation_arrays gather_expectations(struct arena *arena,
+                                                     const struct quality_account *account)
+{
+    size_t room = account->dataset->expectation_count + 1;
+    struct quality_expectation *all = arena_array(arena, room, sizeof *all);
+    struct expectation_arrays out = {
+        .fields = arena_array(arena, room, sizeof *out.fields),
+        .kinds = arena_array(arena, room, sizeof *out.kinds),
+        .bounds = arena_array(arena, room, sizeof *out.bounds),
+        .found = arena_array(arena, room, sizeof *out.found),
+        .met = arena_array(arena, room, sizeof *out.met),
+        .count = quality_account_expectations(account, all),
+    };
+    for (size_t i = 0; i < out.count; i++) {
+        out.fields[i] = (char *)all[i].field->name;
+        out.kinds[i] = (uint64_t)all[i].kind;
+        out.bounds[i] = (uint64_t)all[i].bound;
+        out.found[i] = (char *)quality_number(arena, all[i].found);
+        out.met[i] = all[i].met ? "t" : "f";
+    }
+    return out;
+}
+
 struct db_sql quality_run_sql(struct arena *arena, const char *id,
                               const struct quality_account *account, const char *threshold)
 {
     struct field_arrays fields = gather_fields(arena, account);
+    struct expectation_arrays expected = gather_expectations(arena, account);
     const struct quality_rows *rows = &account->rows;
     bool dated = account->newest_s != INT64_MIN;
     const char *params[] = {
@@ -94,13 +127,21 @@ struct db_sql quality_run_sql(struct arena *arena, const char *id,
         reason_array(arena, account, 1),
         reason_array(arena, account, 2),
         reason_counts(arena, account),
+        quality_numbers(arena, expected.kinds, expected.count),
+        agreement_array(arena, expected.fields, expected.count),
+        quality_numbers(arena, expected.bounds, expected.count),
+        agreement_array(arena, expected.found, expected.count),
+        agreement_array(arena, expected.met, expected.count),
     };
     return quality_sql(
         arena,
-        "SELECT control.quality_finish($1::uuid, $2::bigint, $3::bigint, $4::bigint, $5::bigint,"
+        "SELECT CASE WHEN control.quality_finish($1::uuid, $2::bigint, $3::bigint, $4::bigint, "
+        "$5::bigint,"
         " $6::bigint, $7, $8::bigint, $9::bigint, $10::bigint, $11::integer, $12, $13::bigint,"
         " $14::bigint[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[],"
-        " $20::text[], $21::text[], $22::text[], $23::bigint[])",
+        " $20::text[], $21::text[], $22::text[], $23::bigint[])"
+        " THEN control.quality_expect($1::uuid, $24::smallint[], $25::text[], $26::bigint[],"
+        " $27::bigint[], $28::boolean[]) ELSE false END",
         params, sizeof params / sizeof params[0]);
 }
 
@@ -291,6 +332,52 @@ enum step_result quality_run_reasons(struct call *call)
                                     " LIMIT $2::integer",
                                     params, 2);
     return admin_run(call, &sql, take_reasons);
+}
+
+static Sluice__V1__ExpectationResult *expectation_of_row(struct arena *arena,
+                                                         const struct db_rows *rows, int row)
+{
+    Sluice__V1__ExpectationResult *out = arena_alloc(arena, sizeof *out);
+    int64_t bound = db_int8(db_value(rows, row, 2)), found = db_int8(db_value(rows, row, 3));
+    sluice__v1__expectation_result__init(out);
+    out->kind = (Sluice__V1__ExpectationResult__Kind)db_int4(db_value(rows, row, 0));
+    out->field = (char *)quality_text(arena, rows, row, 1);
+    out->met = db_bool(db_value(rows, row, 4));
+    out->nothing_found = found == QUALITY_NOTHING_FOUND;
+    found = out->nothing_found ? 0 : found;
+    if (out->kind == SLUICE__V1__EXPECTATION_RESULT__KIND__FRESHNESS) {
+        out->max_age_seconds = bound;
+        out->age_seconds = found;
+    } else {
+        out->present_min = (double)bound / 1e6;
+        out->present = (double)found / 1e6;
+    }
+    return out;
+}
+
+static int take_expectations(struct call *call, const struct db_rows *rows, struct err *err)
+{
+    (void)err;
+    Sluice__V1__QualityRun *run = state_of(call)->run;
+    run->expectations =
+        arena_array(&call->arena, (size_t)db_row_count(rows) + 1, sizeof *run->expectations);
+    for (int i = 0; i < db_row_count(rows); i++)
+        run->expectations[run->n_expectations++] = expectation_of_row(&call->arena, rows, i);
+    return 0;
+}
+
+enum step_result quality_run_expectations(struct call *call)
+{
+    const struct quality_run_call *state = state_of(call);
+    if (state->run == NULL)
+        return STEP_NEXT;
+    const char *params[] = { state->run->id };
+    struct db_sql sql = quality_sql(&call->arena,
+                                    "SELECT kind::integer, field, bound, found, met"
+                                    " FROM control.quality_expectation WHERE run = $1::uuid"
+                                    " ORDER BY position",
+                                    params, 1);
+    return admin_run(call, &sql, take_expectations);
 }
 
 /* --- trends -------------------------------------------------------------------------------------- */

@@ -28,6 +28,7 @@ struct db_sql quality_run_sql(struct arena *arena, const char *id,
 enum step_result quality_run_select(struct call *call);
 enum step_result quality_run_fields(struct call *call);
 enum step_result quality_run_reasons(struct call *call);
+enum step_result quality_run_expectations(struct call *call);
 enum step_result quality_run_trends(struct call *call);
 
 Sluice__V1__QualityAccounts *quality_accounts(struct arena *arena, const struct db_rows *rows,

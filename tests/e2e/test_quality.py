@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from audit_log import AuditLog
-from clients import Peer, unique
+from clients import Failure, Peer, unique
 from conftest import canonical_number
 from harness import BUILD, REPO, Gateway, wait_for
 
@@ -23,6 +23,8 @@ MIB = 1 << 20
 DIRTY = "civil-affairs/dirty"
 BIG = "civil-affairs/big"
 COPY_OF_DIRTY = "statistics/residents"
+LIMITED = "civil-affairs/limited"
+PROMISED = "civil-affairs/promised"
 VILLAGES = "statistics/villages"
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 ROWS = 1000
@@ -92,12 +94,17 @@ def refill(cluster, role, table, rows):
 
 @pytest.fixture(scope="module")
 def schemas(workspace):
-    """The house's own mappings and three more."""
+    """The house's own mappings and five more."""
     folder = workspace / unique("schemas")
     shutil.copytree(REPO / "schemas", folder)
     for source, name, table in (("civil-affairs", "dirty", "dirty"), ("civil-affairs", "big", "big_resident"),
                                 ("statistics", "residents", "surveyed")):
         (folder / f"departments/{source}/{name}.yaml").write_text(MAPPING.format(source=source, table=table))
+    for name, rule in (("limited", "quality: {quarantined_rows_max: 5}"),
+                       ("promised", "freshness: {field: updated_at, max_age: 7d}\n"
+                                    'expect: [{field: mobile, present_min: "95%"}, {field: name, present_min: "100%"}]')):
+        (folder / f"departments/civil-affairs/{name}.yaml").write_text(
+            MAPPING.format(source="civil-affairs", table="dirty") + rule + "\n")
     return {"directory": folder, "descriptors": BUILD / "schemas/canonical.pb"}
 
 
@@ -127,7 +134,7 @@ def house(cluster, served, pki, stubs):
                             api=stubs.quality, audit=AuditLog(cluster, stubs))
     wait_for(lambda: metric(house, "sluice_quarantine_pending") == 0, 10, "earlier notes to be written")
     cluster.rows("control", "TRUNCATE control.quarantine, control.quarantine_total, control.quarantine_size,"
-                 " control.quality_run, control.quality_field, control.quality_reason")
+                 " control.quality_run, control.quality_field, control.quality_reason, control.quality_expectation")
     yield house
     for peer in peers:
         peer.close()
@@ -265,6 +272,38 @@ def test_a_report_says_what_became_better_and_what_worse(house):
     assert report.runs[0].trend == Trend.BETTER
     wait_for(lambda: sum(count.rows for count in house.owner.quality.GetReport(
         house.api.GetQualityReportRequest(dataset=DIRTY), timeout=10).quarantine) == 80, 10, "the notes")
+
+
+def test_what_the_mapping_promises_is_judged(house, sluice):
+    kind = house.api.ExpectationResult
+    def judged():
+        run = assess(house, PROMISED)
+        report = house.owner.quality.GetReport(house.api.GetQualityReportRequest(dataset=PROMISED), timeout=10)
+        assert report.run == run
+        return {(one.kind, one.field): one for one in run.expectations}
+    first = judged()
+    assert list(first) == [(kind.FRESHNESS, "updated_at"), (kind.PRESENCE, "mobile"), (kind.PRESENCE, "name")]
+    assert all(one.met for one in first.values())
+    fresh, mobile = first[kind.FRESHNESS, "updated_at"], first[kind.PRESENCE, "mobile"]
+    assert fresh.max_age_seconds == 7 * 86400
+    assert 3 * 86400 <= fresh.age_seconds <= 3 * 86400 + 600
+    assert (mobile.present_min, mobile.present) == (0.95, pytest.approx(900 / 920, abs=1e-6))
+    change(house, "UPDATE dirty SET gxsj = gxsj - interval '5 days'")
+    change(house, "UPDATE dirty SET lxdh = NULL WHERE broken = '' AND right(sfzh, 1) = '1'")
+    second = judged()
+    assert [one.met for one in second.values()] == [False, False, True]
+    def report():
+        done = sluice("quality", "report", PROMISED, to=house.gateway, officer="civil-affairs-officer")
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+    said = report()
+    assert "MISSED: the newest updated_at is 8 d old, at most 7 d expected" in said
+    assert f"MISSED: mobile is present in {100 * second[kind.PRESENCE, 'mobile'].present:.3f} %" in said
+    assert "met: name is present in 100.000 % of the delivered records, at least 100.000 % expected" in said
+    change(house, "DELETE FROM dirty")
+    assert all(not one.met and one.nothing_found for one in judged().values())
+    said = report()
+    assert "no delivered record has a updated_at" in said and "no record was delivered" in said
 
 
 def test_a_dataset_without_a_run_has_no_report(house):
@@ -422,6 +461,33 @@ def test_a_query_notes_its_bad_rows_and_its_accounts_balance(house, reader):
     assert (totals.read, totals.quarantined) == (ROWS, 80)
     assert len(noted(house, 80)) == 80
     assert metric(house, "sluice_quarantine_noted_total") >= 80
+
+
+def test_a_query_beyond_the_threshold_ends_with_its_accounts(house):
+    name = unique()
+    certificate = house.pki.system("health", name)
+    house.owner.grant(f"health/{name}", LIMITED, ["id_number", "name", "sex", "birth_date"])
+    peer = house.connect(certificate, "systems")
+    batches = []
+    def read():
+        batches.clear()
+        for batch in peer.query(LIMITED, timeout=30):
+            batches.append(batch)
+    def ends():
+        try:
+            read()
+        except grpc.RpcError as error:
+            return Failure(house.stubs, error)
+        return None
+    failure = wait_for(lambda: (found := ends()) and found.code != DENIED and found, 10, "the agreement")
+    assert (failure.code, failure.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "QUARANTINE_THRESHOLD")
+    totals = batches[-1].totals
+    assert balances(totals) and totals.quarantined == 6
+    assert totals.delivered == sum(len(batch.records) for batch in batches) < 920
+    change(house, "DELETE FROM dirty WHERE broken <> ''")
+    read()
+    totals = batches[-1].totals
+    assert (totals.read, totals.delivered, totals.quarantined) == (920, 920, 0)
 
 
 def test_a_run_and_an_exchange_meet_the_same_row(house, reader):

@@ -108,6 +108,30 @@ static void test_counts(void **state)
     }
 }
 
+static void test_durations(void **state)
+{
+    static const struct {
+        uint64_t seconds;
+        const char *text;
+    } rows[] = { { 0, "0 s" },
+                 { 59, "59 s" },
+                 { 60, "1 min" },
+                 { 61, "1 min 1 s" },
+                 { 3600, "1 h" },
+                 { 3659, "1 h" },
+                 { 7320, "2 h 2 min" },
+                 { 604800, "7 d" },
+                 { 86400 + 3 * 3600 + 5, "1 d 3 h" },
+                 { UINT64_MAX, "213503982334601 d 7 h" } };
+    char text[TEXT_COUNT_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        text_duration(rows[i].seconds, text);
+        assert_string_equal(text, rows[i].text);
+    }
+}
+
 static void test_lower_camel(void **state)
 {
     static const char *const rows[][2] = {
@@ -157,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_json_stops_at_the_buffer),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_durations),
         cmocka_unit_test(test_lower_camel),
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_nearest),

@@ -241,6 +241,33 @@ static void a_record_is_walked_field_by_field(void **state)
     schema_bundle_free(&bundle);
 }
 
+/* A date is its first moment in China, eight hours before UTC's. */
+static void a_date_says_how_old_a_record_is(void **state)
+{
+    static const struct {
+        const char *date;
+        int64_t seconds; /* -1: no date */
+    } rows[] = { { "1970-01-02", 57600 },        { "2024-02-29", 1709136000 },
+                 { "2023-02-29", -1 },           { "2024-2-29", -1 },
+                 { "2024-02-2x", -1 },           { "", -1 },
+                 { "2024-02-29T00:00:00Z", -1 }, { "2024/02/29", -1 } };
+    (void)state;
+    struct schema_bundle *bundle = published();
+    const struct schema_message *type = schema_bundle_find(bundle, "civil-affairs/residents")->type;
+    const struct schema_field *field = schema_message_field(type, "birth_date", 10);
+    assert_non_null(field);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint8_t record[64] = { (uint8_t)(field->number << 3 | 2), (uint8_t)strlen(rows[i].date) };
+        int64_t seconds = -1;
+        memcpy(record + 2, rows[i].date, strlen(rows[i].date));
+        assert_int_equal(schema_record_seconds(
+                             type, field, slice_of(record, 2 + strlen(rows[i].date)), &seconds),
+                         rows[i].seconds != -1);
+        assert_int_equal(seconds, rows[i].seconds);
+    }
+    schema_bundle_free(&bundle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +279,7 @@ int main(void)
         cmocka_unit_test(what_is_no_place_is_refused),
         cmocka_unit_test(the_stored_columns_of_a_field_are_told),
         cmocka_unit_test(a_record_is_walked_field_by_field),
+        cmocka_unit_test(a_date_says_how_old_a_record_is),
     };
     return cmocka_run_group_tests_name("schema/judge", tests, NULL, NULL);
 }

@@ -122,6 +122,50 @@ static void more_keys_than_fit_are_sampled_and_it_is_said(void **state)
 
 /* --- ages --------------------------------------------------------------------------------------- */
 
+static void expectations_are_judged_at_their_edges(void **state)
+{
+    enum { NOW = 1000000, FUTURE = NOW + 1 };
+    static const struct {
+        int64_t seconds; /* of the only dated row; INT64_MIN: none */
+        uint64_t delivered, present;
+        int64_t age, share;
+        bool fresh, enough;
+    } cases[] = {
+        { NOW, 100, 95, 0, 950000, true, true },
+        { NOW - 600, 1000, 949, 600, 949000, true, false },
+        { NOW - 601, 3, 3, 601, 1000000, false, true },
+        { INT64_MIN, 0, 0, QUALITY_NOTHING_FOUND, QUALITY_NOTHING_FOUND, false, false },
+        { FUTURE, 3000000, 2849999, QUALITY_NOTHING_FOUND, 949999, false, false },
+        { NOW, UINT64_MAX, UINT64_MAX, 0, 1000000, true, true }, /* nothing wraps */
+    };
+    const struct schema_field updated = { .name = "updated", .position = 0 };
+    const struct schema_field mobile = { .name = "mobile", .position = 1 };
+    const struct schema_expectation expected = { &mobile, 950000 };
+    const struct schema_dataset dataset = { .freshness = { &updated, 600 },
+                                            .expectations = &expected,
+                                            .expectation_count = 1 };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct quality_field fields[2] = { { 0 }, { .delivered = cases[i].present } };
+        struct quality_account account = { .dataset = &dataset,
+                                           .now_s = NOW,
+                                           .newest_s = INT64_MIN,
+                                           .newest_past_s = INT64_MIN,
+                                           .rows = { .delivered = cases[i].delivered },
+                                           .fields = fields };
+        struct quality_expectation out[2];
+        if (cases[i].seconds != INT64_MIN)
+            quality_ages_add(&account, cases[i].seconds);
+        assert_int_equal(quality_account_expectations(&account, out), 2);
+        assert_int_equal(out[0].kind, QUALITY_FRESHNESS);
+        assert_int_equal(out[0].found, cases[i].age);
+        assert_int_equal(out[0].met, cases[i].fresh);
+        assert_int_equal(out[1].kind, QUALITY_PRESENCE);
+        assert_int_equal(out[1].found, cases[i].share);
+        assert_int_equal(out[1].met, cases[i].enough);
+    }
+}
+
 static void ages_fall_into_their_buckets(void **state)
 {
     (void)state;
@@ -312,6 +356,7 @@ int main(void)
         cmocka_unit_test(keys_in_any_order_are_counted_exactly),
         cmocka_unit_test(more_keys_than_fit_are_sampled_and_it_is_said),
         cmocka_unit_test(ages_fall_into_their_buckets),
+        cmocka_unit_test(expectations_are_judged_at_their_edges),
         cmocka_unit_test(a_row_is_counted_in_every_figure),
         cmocka_unit_test(the_same_is_counted_in_any_memory),
         cmocka_unit_test(a_difference_is_told_when_the_second_side_comes),
