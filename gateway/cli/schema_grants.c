@@ -61,6 +61,30 @@ static bool need_has(const struct need *need, const char *column)
     return false;
 }
 
+static void need_column(struct need *need, const char *column)
+{
+    if (!need_has(need, column) && need->column_count < DICTIONARY_COLUMNS_MAX)
+        need->columns[need->column_count++] = column;
+}
+
+/* The tables of its lists, which a query has too. */
+static void collect_children(struct grants *grants, const struct schema_dataset *dataset,
+                             bool wanted)
+{
+    const char **names = mem_array(DICTIONARY_COLUMNS_MAX, sizeof *names);
+    struct dictionary_child child;
+
+    for (size_t i = 0; dictionary_dataset_child(dataset, i, &child); i++) {
+        struct need *need = need_of(grants, dataset->source, child.schema, child.table);
+        size_t count = dictionary_child_columns(dataset, i, names, DICTIONARY_COLUMNS_MAX);
+
+        need->wanted = need->wanted || wanted;
+        for (size_t c = 0; c < count && c < DICTIONARY_COLUMNS_MAX; c++)
+            need_column(need, names[c]);
+    }
+    free(names);
+}
+
 static void collect(struct grants *grants, const struct schema_dataset *dataset,
                     const struct yaml_node *root, bool wanted)
 {
@@ -71,8 +95,7 @@ static void collect(struct grants *grants, const struct schema_dataset *dataset,
 
     need->wanted = need->wanted || wanted;
     for (size_t i = 0; i < count && i < DICTIONARY_COLUMNS_MAX; i++)
-        if (!need_has(need, columns[i].name) && need->column_count < DICTIONARY_COLUMNS_MAX)
-            need->columns[need->column_count++] = columns[i].name;
+        need_column(need, columns[i].name);
     free(columns);
 }
 
@@ -291,6 +314,7 @@ static int collect_all(struct grants *grants, const struct schema_bundle *bundle
         const struct dictionary_dataset *document = dictionary_find(dictionary, dataset->name);
         bool wanted = wanted_dataset(grants->cli, dataset->name, &any);
 
+        collect_children(grants, dataset, wanted);
         if (document == NULL || root_text(document->root, "table", NULL) == NULL) {
             if (wanted)
                 NOTE(MSG_SCHEMA_GRANTS_NO_TABLE, dataset->name);

@@ -391,6 +391,41 @@ size_t dictionary_dataset_columns(const struct schema_dataset *dataset,
     return mapping->column_count;
 }
 
+static const struct mapping_child *child_at(const struct schema_dataset *dataset, size_t index)
+{
+    const struct schema_mapping *mapping = dataset->mapping;
+    for (size_t i = 0; i < mapping->leaf_count; i++)
+        if (mapping->leaves[i].child != NULL && index-- == 0)
+            return mapping->leaves[i].child;
+    return NULL;
+}
+
+bool dictionary_dataset_child(const struct schema_dataset *dataset, size_t index,
+                              struct dictionary_child *child_r)
+{
+    const struct mapping_child *child = child_at(dataset, index);
+    if (child != NULL)
+        *child_r = (struct dictionary_child){ .schema = child->schema, .table = child->table };
+    return child != NULL;
+}
+
+size_t dictionary_child_columns(const struct schema_dataset *dataset, size_t index,
+                                const char **names_r, size_t max)
+{
+    const struct mapping_child *child = child_at(dataset, index);
+    size_t count = 0;
+    for (size_t i = 0; child != NULL && i < child->column_count; i++, count++)
+        if (count < max)
+            names_r[count] = child->columns[i].name;
+    for (size_t i = 0; child != NULL && i < child->join_count; i++, count++)
+        if (count < max)
+            names_r[count] = child->join_names[i];
+    for (size_t i = 0; child != NULL && i < child->order_count; i++, count++)
+        if (count < max)
+            names_r[count] = child->order_names[i];
+    return count;
+}
+
 const char *dictionary_column_type(uint32_t oid)
 {
     for (int type = 0; type < COLUMN_TYPE_COUNT; type++)

@@ -72,6 +72,17 @@ struct dictionary_column {
 /* Every column the dataset reads. Answers how many there are, filling at most `max`. */
 size_t dictionary_dataset_columns(const struct schema_dataset *dataset,
                                   struct dictionary_column *columns_r, size_t max);
+/* The tables its lists are read from, in the order of the mapping. False behind the last. */
+struct dictionary_child {
+    const char *schema;
+    const char *table;
+};
+bool dictionary_dataset_child(const struct schema_dataset *dataset, size_t index,
+                              struct dictionary_child *child_r);
+/* Every column of such a table that a statement names: read, joined or ordered by; a name may come
+ * twice. Answers how many there are, filling at most `max`. */
+size_t dictionary_child_columns(const struct schema_dataset *dataset, size_t index,
+                                const char **names_r, size_t max);
 /* The mapping's name for a PostgreSQL type oid; NULL when mappings cannot read it. */
 const char *dictionary_column_type(uint32_t oid);
 /* Whether a mapping that declares `type` reads a column of this oid. */

@@ -125,10 +125,14 @@ struct mapping_leaf {
 
 /* A repeated field read from another table: one element a row. */
 struct mapping_child {
-    const char *table_quoted;
-    const char *const *join_quoted; /* child columns, compared with `join` */
+    const char *schema;
+    const char *table;
+    const char *table_quoted;       /* "schema"."table" */
+    const char *const *join_names;  /* child columns, compared with `join` */
+    const char *const *join_quoted; /* the same as SQL has them */
     const size_t *join;             /* columns of the parent */
     size_t join_count;
+    const char *const *order_names;
     const char *const *order_quoted;
     size_t order_count;
     uint32_t rows_max;

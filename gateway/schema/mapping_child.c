@@ -19,15 +19,16 @@ static int read_join(struct mapping_reader *reader, const struct yaml_node *join
         return yaml_error(join, reader->err, "MAPPING_CHILD",
                           "join needs 1 to %d pairs {column of the child: column of the table}",
                           MAPPING_PARTS_MAX);
+    const char **names = arena_array(reader->arena, count, sizeof *names);
     const char **quoted = arena_array(reader->arena, count, sizeof *quoted);
     size_t *columns = arena_array(reader->arena, count, sizeof *columns);
     for (size_t i = 0; i < count; i++) {
-        const char *name = NULL;
-        if (mapping_read_identifier(reader, yaml_key(join, i), "a column name", &name) != 0 ||
+        if (mapping_read_identifier(reader, yaml_key(join, i), "a column name", &names[i]) != 0 ||
             mapping_read_column(reader, yaml_value(join, i), &columns[i]) != 0)
             return -1;
-        quoted[i] = mapping_quote(reader->arena, name, '"');
+        quoted[i] = mapping_quote(reader->arena, names[i], '"');
     }
+    child->join_names = names;
     child->join_quoted = quoted;
     child->join = columns;
     child->join_count = count;
@@ -41,13 +42,14 @@ static int read_order(struct mapping_reader *reader, const struct yaml_node *ord
     if (yaml_kind(order) != YAML_SEQUENCE || count == 0 || count > MAPPING_PARTS_MAX)
         return yaml_error(order, reader->err, "MAPPING_CHILD",
                           "order needs a list of 1 to %d columns of the child", MAPPING_PARTS_MAX);
+    const char **names = arena_array(reader->arena, count, sizeof *names);
     const char **quoted = arena_array(reader->arena, count, sizeof *quoted);
     for (size_t i = 0; i < count; i++) {
-        const char *name = NULL;
-        if (mapping_read_identifier(reader, yaml_item(order, i), "a column name", &name) != 0)
+        if (mapping_read_identifier(reader, yaml_item(order, i), "a column name", &names[i]) != 0)
             return -1;
-        quoted[i] = mapping_quote(reader->arena, name, '"');
+        quoted[i] = mapping_quote(reader->arena, names[i], '"');
     }
+    child->order_names = names;
     child->order_quoted = quoted;
     child->order_count = count;
     return 0;
@@ -70,7 +72,7 @@ static int read_table(struct mapping_reader *reader, const struct yaml_node *nod
             return yaml_error(node, reader->err, "MAPPING_CHILD", "\"%s\" is missing; add it",
                               needed[i]);
     if (mapping_read_table(reader, yaml_get(node, "table"), yaml_get(node, "schema"),
-                           &child->table_quoted) != 0 ||
+                           &child->schema, &child->table, &child->table_quoted) != 0 ||
         read_join(reader, yaml_get(node, "join"), child) != 0 ||
         read_order(reader, yaml_get(node, "order"), child) != 0 ||
         (max != NULL && yaml_read_int(max, 1, CHILD_ROWS_MAX, &rows, reader->err) != 0) ||
@@ -149,6 +151,7 @@ int mapping_read_child(struct mapping_reader *reader, const struct yaml_node *va
     struct mapping_scope scope = { .columns = child->columns,
                                    .column_count = &child->column_count,
                                    .types = yaml_get(node, "columns"),
+                                   .child = child,
                                    .leaf_count = &child->leaf_count,
                                    .prefix = "" };
     bool message = field->type == SCHEMA_MESSAGE &&

@@ -51,16 +51,17 @@ static int read_sharing(struct mapping_reader *reader, const struct yaml_node *r
 }
 
 int mapping_read_table(struct mapping_reader *reader, const struct yaml_node *table_node,
-                       const struct yaml_node *schema_node, const char **quoted_r)
+                       const struct yaml_node *schema_node, const char **schema_r,
+                       const char **table_r, const char **quoted_r)
 {
-    const char *schema = "public", *table = NULL;
-    if (mapping_read_identifier(reader, table_node, "the table's name", &table) != 0)
+    *schema_r = "public";
+    if (mapping_read_identifier(reader, table_node, "the table's name", table_r) != 0)
         return -1;
     if (schema_node != NULL &&
-        mapping_read_identifier(reader, schema_node, "the schema's name", &schema) != 0)
+        mapping_read_identifier(reader, schema_node, "the schema's name", schema_r) != 0)
         return -1;
-    *quoted_r = arena_format(reader->arena, "%s.%s", mapping_quote(reader->arena, schema, '"'),
-                             mapping_quote(reader->arena, table, '"'));
+    *quoted_r = arena_format(reader->arena, "%s.%s", mapping_quote(reader->arena, *schema_r, '"'),
+                             mapping_quote(reader->arena, *table_r, '"'));
     return 0;
 }
 
@@ -69,6 +70,7 @@ static int read_source(struct mapping_reader *reader, const struct yaml_node *ro
     const struct yaml_node *table = yaml_get(root, "table"), *query = yaml_get(root, "query");
     const struct yaml_node *schema = yaml_get(root, "schema");
     const struct yaml_node *collation = yaml_get(root, "collation");
+    const char *schema_name = NULL, *table_name = NULL;
     if (table == NULL && query == NULL)
         return yaml_error(root, reader->err, "MAPPING_INVALID",
                           "\"table\" is missing; add it, or a \"query\"");
@@ -77,7 +79,8 @@ static int read_source(struct mapping_reader *reader, const struct yaml_node *ro
                           "table (with schema) and query exclude each other; keep one");
     struct schema_mapping *mapping = reader->mapping;
     if (query != NULL ? mapping_read_query(reader, query) != 0
-                      : mapping_read_table(reader, table, schema, &mapping->table_quoted) != 0)
+                      : mapping_read_table(reader, table, schema, &schema_name, &table_name,
+                                           &mapping->table_quoted) != 0)
         return -1;
     if (query == NULL)
         mapping->source_sql = mapping->table_quoted;

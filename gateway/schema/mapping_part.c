@@ -46,6 +46,18 @@ int mapping_read_column(struct mapping_reader *reader, const struct yaml_node *n
     return 0;
 }
 
+/* A child's rows are found and put in order by columns that no field may read. */
+static bool child_names(const struct mapping_child *child, const char *name)
+{
+    for (size_t i = 0; child != NULL && i < child->join_count; i++)
+        if (strcmp(child->join_names[i], name) == 0)
+            return true;
+    for (size_t i = 0; child != NULL && i < child->order_count; i++)
+        if (strcmp(child->order_names[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* A type for a column that nothing reads is a slip of the pen. */
 int mapping_check_types(struct mapping_reader *reader, const struct mapping_scope *scope)
 {
@@ -54,7 +66,7 @@ int mapping_check_types(struct mapping_reader *reader, const struct mapping_scop
         size_t j = 0;
         while (j < *scope->column_count && strcmp(scope->columns[j].name, yaml_text(name)) != 0)
             j++;
-        if (j == *scope->column_count)
+        if (j == *scope->column_count && !child_names(scope->child, yaml_text(name)))
             return yaml_error(name, reader->err, "MAPPING_INVALID",
                               "no field reads the column \"%.64s\"; remove it", yaml_text(name));
     }

@@ -17,7 +17,8 @@ struct mapping_scope {
     bool scalar;                          /* a child without a message: the field itself */
     struct mapping_column *columns;
     size_t *column_count;
-    const struct yaml_node *types; /* the `columns` mapping, or NULL */
+    const struct yaml_node *types;     /* the `columns` mapping, or NULL */
+    const struct mapping_child *child; /* whose table it is, or NULL: the dataset's */
     struct mapping_leaf *leaves;
     size_t *leaf_count;
 };
@@ -37,8 +38,10 @@ struct mapping_reader {
 int mapping_read_head(struct mapping_reader *reader, const struct yaml_node *root);
 int mapping_read_text(struct mapping_reader *reader, const struct yaml_node *root, const char *key,
                       const char **text_r);
+/* `schema` NULL: "public". All three names are in the arena. */
 int mapping_read_table(struct mapping_reader *reader, const struct yaml_node *table,
-                       const struct yaml_node *schema, const char **quoted_r);
+                       const struct yaml_node *schema, const char **schema_r, const char **table_r,
+                       const char **quoted_r);
 /* mapping_query.c */
 int mapping_read_query(struct mapping_reader *reader, const struct yaml_node *node);
 /* mapping_part.c: a column is found or added */

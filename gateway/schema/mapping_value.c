@@ -55,11 +55,11 @@ int mapping_read_steps(struct mapping_reader *reader, const struct yaml_node *va
     if (codes != NULL) {
         if (leaf->step_count == MAPPING_STEPS_MAX)
             return yaml_error(codes, reader->err, "MAPPING_NORMALISER", "the chain is too long");
-        struct normaliser_step *step = &steps[leaf->step_count];
-        step->kind = &normaliser_codes;
+        if (normaliser_step_configure(&normaliser_codes, codes, codes, &reader->context->env,
+                                      &steps[leaf->step_count], reader->err) != 0)
+            return -1;
         leaf->step_count++;
-        return normaliser_codes.configure(codes, codes, &reader->context->env, &step->config,
-                                          reader->err);
+        return 0;
     }
     const struct normaliser_kind *implied = implied_step(leaf->field);
     if (chain == NULL && implied != NULL && leaf->part_count > 0)

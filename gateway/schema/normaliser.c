@@ -69,14 +69,20 @@ int normaliser_step_read(const struct yaml_node *node, const struct normaliser_e
                           yaml_text(name), near != NULL ? "; did you mean \"" : "",
                           near != NULL ? near : "", near != NULL ? "\"?" : "");
     }
+    if (kind->configure == NULL && params != NULL)
+        return yaml_error(params, err, "MAPPING_NORMALISER", "%s takes no parameters",
+                          kind->base.name);
+    return normaliser_step_configure(kind, name, params, env, step_r, err);
+}
+
+int normaliser_step_configure(const struct normaliser_kind *kind, const struct yaml_node *at,
+                              const struct yaml_node *params, const struct normaliser_env *env,
+                              struct normaliser_step *step_r, struct err *err)
+{
     *step_r = (struct normaliser_step){ .kind = kind };
-    if (kind->configure == NULL) {
-        if (params != NULL)
-            return yaml_error(params, err, "MAPPING_NORMALISER", "%s takes no parameters",
-                              kind->base.name);
+    if (kind->configure == NULL)
         return 0;
-    }
-    if (kind->configure(name, params, env, &step_r->config, err) == 0) {
+    if (kind->configure(at, params, env, &step_r->config, err) == 0) {
         if (kind->variant != NULL)
             step_r->kind = kind->variant(step_r->config);
         return 0;

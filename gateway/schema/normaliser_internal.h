@@ -106,6 +106,11 @@ const char *const *normaliser_names(size_t *count_r);
 int normaliser_step_read(const struct yaml_node *node, const struct normaliser_env *env,
                          struct normaliser_step *step_r, struct err *err);
 
+/* The same of a kind that is known; `at` is where faults without parameters are told. */
+int normaliser_step_configure(const struct normaliser_kind *kind, const struct yaml_node *at,
+                              const struct yaml_node *params, const struct normaliser_env *env,
+                              struct normaliser_step *step_r, struct err *err);
+
 static inline struct normaliser_result normaliser_run(const struct normaliser_step *step,
                                                       struct buf *value)
 {

@@ -57,10 +57,12 @@ static void collect_leaves(struct schema_writer *writer, const uint8_t *fields)
 static int check_leaves(const struct schema_writer *writer, struct err *err)
 {
     for (size_t i = 0; i < writer->leaf_count; i++) {
-        const struct schema_field *field = writer->leaves[i].leaf->field;
-        if (field->type == SCHEMA_MESSAGE && field->repeated && !field->map)
-            return one_way(writer, err, writer->leaves[i].leaf->name,
-                           "is a list of messages, and child tables are not written yet; leave "
+        const struct mapping_leaf *leaf = writer->leaves[i].leaf;
+        bool messages =
+            leaf->field->type == SCHEMA_MESSAGE && leaf->field->repeated && !leaf->field->map;
+        if (messages || leaf->child != NULL)
+            return one_way(writer, err, leaf->name,
+                           "is a list of rows, and child tables are not written yet; leave "
                            "it out with write: {fields: {<field>: {skip: true}}}");
     }
     for (size_t i = 0; i < writer->dataset->key_count; i++) {

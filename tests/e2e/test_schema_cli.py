@@ -441,6 +441,41 @@ def test_grants_keep_what_other_datasets_need(database, folder, reader):
     assert sluice("schema", "grants", folder.path).returncode == USAGE
 
 
+def test_grants_open_the_tables_of_lists_too(database, folder, reader):
+    """What the sub-select of a list names: columns that are read, joined and ordered by."""
+    (folder.path / "canonical/t/v1").mkdir(parents=True)
+    folder.write("canonical/t/v1/t.proto", """syntax = "proto3";
+package t.v1;
+import "sluice/options/field.proto";
+message Person {
+  string id = 1 [(sluice.options.key) = 1, (sluice.options.label_zh) = "编号"];
+  repeated string phones = 2 [(sluice.options.label_zh) = "电话"];
+}
+""")
+    compile_types(folder.path, folder.path / "canonical/t/v1/t.proto")
+    database.execute("CREATE SCHEMA \"x y\"; CREATE TABLE person (id text PRIMARY KEY, secret text);"
+                     "CREATE TABLE \"x y\".phone (owner text, seq integer, number text, note text);"
+                     "INSERT INTO person VALUES ('1', 's'); INSERT INTO \"x y\".phone VALUES ('1', 1, '2', 'n')")
+    folder.write("departments/d/people.yaml", """version: 1
+title: {en: Persons, zh: 人员}
+type: t.v1.Person
+source: here
+table: person
+sharing: open
+fields:
+  id: id
+  phones: {child: {table: phone, schema: "x y", join: {owner: id}, order: [seq], columns: {seq: integer}}, from: number}
+""")
+    name = reader[1:-1].replace('""', '"')
+    plain = sluice("schema", "grants", "d/people", folder.path, "--role", name)
+    assert plain.returncode == OK, plain.stderr
+    database.execute(plain.stdout)
+    assert columns_of(database, reader, "person") == ["id"]
+    assert columns_of(database, reader, '"x y".phone') == ["owner", "seq", "number"]
+    again = sluice("schema", "grants", folder.path, "--role", name, "--database", database.conninfo)
+    assert again.returncode == OK and "REVOKE" not in again.stdout, again.stdout
+
+
 # --- docs -----------------------------------------------------------------------------------------
 
 class Page(html.parser.HTMLParser):

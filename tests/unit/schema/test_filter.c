@@ -239,6 +239,32 @@ static void wrong_filters_are_refused_with_position(void **state)
     schema_bundle_free(&bundle);
 }
 
+/* A list of native codes that is cut short would miss rows: the filter is refused instead. */
+static void codes_too_many_to_list_are_not_filtered(void **state)
+{
+    (void)state;
+    for (size_t count = 1024; count <= 1025; count++) {
+        struct err err = ERR_INIT;
+        struct buf fields;
+        buf_init(&fields, 64 * 1024);
+        assert_int_equal(buf_append_str(&fields, "  id: i\n  text: {from: t, codes: {a: X"), 0);
+        for (size_t i = 1; i < count; i++)
+            assert_int_equal(buf_append_format(&fields, ", a%zu: X", i), 0);
+        assert_int_equal(buf_append_str(&fields, "}}\n"), 0);
+        struct schema_bundle *bundle = everything("", buf_cstr(&fields), &err);
+        if (bundle == NULL)
+            fail_msg("%s", err.text);
+        struct schema_filter *filter =
+            schema_filter_parse(schema_bundle_at(bundle, 0), "text = X", NULL, &err);
+        assert_int_equal(filter != NULL, count == 1024);
+        if (filter == NULL)
+            assert_non_null(strstr(err.text, "cannot be filtered"));
+        schema_filter_free(&filter);
+        schema_bundle_free(&bundle);
+        buf_fini(&fields);
+    }
+}
+
 /* A field one may not use answers exactly like one that does not exist. */
 static void forbidden_fields_look_unknown(void **state)
 {
@@ -355,6 +381,7 @@ int main(void)
         cmocka_unit_test(typed_columns_get_typed_values),
         cmocka_unit_test(dirty_identifiers_are_found_exactly),
         cmocka_unit_test(wrong_filters_are_refused_with_position),
+        cmocka_unit_test(codes_too_many_to_list_are_not_filtered),
         cmocka_unit_test(forbidden_fields_look_unknown),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(too_many_parameters_are_an_error),

@@ -65,6 +65,21 @@ static const struct mapping_case mapping_cases[] = {
     { "", "  id: i\n  text: {from: [a, b]}\n", "no field says what column \"a\" holds" },
     { "", "  id: i\n  text: {from: t, normalise: [upper]}\n  part: {from: t, normalise: [lower]}\n",
       "both write column \"t\"" },
+    { "", "  id: i\n  tags: {child: {table: l, join: {r: i}, order: [n]}, from: v}\n",
+      "child tables are not written yet" },
+    { "",
+      "  id: i\n  addresses: {child: {table: l, join: {r: i}, order: [n]}, fields: {street: s}}\n",
+      "child tables are not written yet" },
+    { "",
+      "  id: i\n  tags: {child: {table: l, join: {r: i}, order: [n]}, from: v}\n"
+      "write: {fields: {tags: {skip: true}}}\n",
+      NULL },
+    { "",
+      "  id: i\n  tags: {child: {table: l, join: {r: i}, order: [n]}, from: v}\n"
+      "write: {columns: {g: 'text[]'}, fields: {tags: g}}\n",
+      NULL },
+    { "", "  id: i\n  text: {coalesce: [a, b]}\n", "no field says what column \"a\" holds" },
+    { "", "  id: i\n  text: {coalesce: [a, b]}\n  part: a\n  mail: b\n", NULL },
 };
 
 static void test_mappings_are_judged(void **state)
