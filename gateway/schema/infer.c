@@ -414,6 +414,58 @@ static bool guess_division(const struct sample *sample, struct infer_guess *gues
     return false;
 }
 
+/* The chain that reads the spellings of the sample with the day (or the month) before the year. */
+static struct trial try_order(const struct sample *sample, bool day_first)
+{
+    static const char *const years[] = { "YYYYMMDD", "YYYY-M-D", "YYYY/M/D", "YYYY.M.D",
+                                         "YYYY年M月D日" };
+    static const char *const orders[][3] = { { "M/D/YYYY", "M-D-YYYY", "M.D.YYYY" },
+                                             { "D/M/YYYY", "D-M-YYYY", "D.M.YYYY" } };
+    /* Nobody writes so: what passes is canonical, and read whatever the formats are. */
+    size_t canonical = try_chain(sample, "[{cn_date: {formats: [D|M|YYYY]}}]").passed;
+    const char *list = "";
+
+    for (size_t i = 0; i < 8; i++) {
+        const char *format = i < 3 ? orders[day_first][i] : years[i - 3];
+        const char *alone = arena_format(sample->arena, "[{cn_date: {formats: [\"%s\"]}}]", format);
+        if (try_chain(sample, alone).passed > canonical)
+            list = arena_format(sample->arena, "%s%s%s", list, *list != '\0' ? ", " : "", format);
+    }
+    if (*list == '\0')
+        return (struct trial){ 0 };
+    return try_chain(sample, arena_format(sample->arena, "[{cn_date: {formats: [%s]}}]", list));
+}
+
+/* 31/01/2024 says that its day stands first; 01/02/2024 says nothing. cn_date refuses both, unless
+ * somebody who knows the source says how it writes. */
+static bool guess_date_order(const struct sample *sample, const struct trial *plain,
+                             struct infer_guess *guess)
+{
+    enum { ORDER_PERCENT = 10 }; /* fewer may be slips of the pen */
+    struct trial day = try_order(sample, true), month = try_order(sample, false);
+    const struct trial *best = day.passed > month.passed ? &day : &month;
+    size_t clear =
+        day.passed > month.passed ? day.passed - month.passed : month.passed - day.passed;
+
+    if (best->passed < plain->passed ||
+        (best->passed - plain->passed) * 100 < sample->count * ORDER_PERCENT ||
+        !passes(sample, best, SURE_PERCENT))
+        return false;
+    if (clear == 0) {
+        guess->decide = "whether the day or the month stands first cannot be told from the sample; "
+                        "ask the source and write {cn_date: {formats: [D/M/YYYY]}} or [M/D/YYYY]";
+        return false;
+    }
+    accept(sample, guess, SEMANTIC(DATE), best, "as a date in these formats");
+    shape_evidence(sample, guess);
+    guess->decide = arena_format(
+        sample->arena,
+        "the %s is read as standing first, because %zu of %zu values have no such %s otherwise; "
+        "ask the source, no value says so itself",
+        best == &day ? "day" : "month", clear, sample->count, best == &day ? "month" : "day");
+    return true;
+}
+
 static bool guess_date(const struct sample *sample, struct infer_guess *guess)
 {
     struct trial trial = try_chain(sample, "[cn_date]");
@@ -422,6 +474,8 @@ static bool guess_date(const struct sample *sample, struct infer_guess *guess)
 
     for (size_t i = 0; i < sample->count; i++)
         marks += strpbrk(sample->texts[i], "-/.") != NULL || has_letter(sample->texts[i]);
+    if (marks > 0 && trial.passed < sample->count && guess_date_order(sample, &trial, guess))
+        return true;
     if (!passes(sample, &trial,
                 hinted      ? 25
                 : marks > 0 ? SURE_PERCENT

@@ -45,6 +45,19 @@ static void test_what_columns_mean(void **state)
         { "c6", "", { "汉族", "回", "满族" }, 3, SEMANTIC(ETHNIC_GROUP), "[cn_ethnic]" },
         { "c7", "", { "是", "否" }, 2, 0, "[bool]" },
         { "c8", "", { "2024-01-31", "20240131", "2024年1月31日" }, 3, SEMANTIC(DATE), "[cn_date]" },
+        { "d1",
+          "",
+          { "31/01/2024", "01/02/2024", "5/6/2024", "20240131", "2024-02-29" },
+          5,
+          SEMANTIC(DATE),
+          "[{cn_date: {formats: [D/M/YYYY, YYYYMMDD]}}]" },
+        { "d2",
+          "",
+          { "01.31.2024", "02.01.2024", "2024年1月31日" },
+          3,
+          SEMANTIC(DATE),
+          "[{cn_date: {formats: [M.D.YYYY, YYYY年M月D日]}}]" },
+        { "d3", "", { "01/02/2024", "03/04/2024" }, 2, 0, NULL }, /* nobody can tell */
         { "c9",
           "",
           { "12万元", "3.5万", "￥100" },
@@ -85,6 +98,29 @@ static void test_what_columns_mean(void **state)
             fail_msg("%s: semantic %d chain %s", cases[i].name, guess.semantic,
                      guess.chain != NULL ? guess.chain : "none");
     }
+    arena_fini(&arena);
+}
+
+/* A date's order is a person's to confirm, also where the sample speaks for one. */
+static void test_the_order_of_dates_is_to_be_decided(void **state)
+{
+    static const char *const clear[] = { "31/01/2024", "01/02/2024" };
+    static const char *const open[] = { "01/02/2024", "03/04/2024" };
+    const char *values[VALUES];
+    struct infer_guess guess;
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena);
+    struct infer_column column = column_of("c", "", TEXT_OID, clear, 2, values);
+    infer_guess(&column, &arena, &guess);
+    assert_non_null(guess.decide);
+    assert_non_null(strstr(guess.decide, "the day is read as standing first"));
+    assert_int_equal(guess.passed, VALUES);
+    column = column_of("c", "", TEXT_OID, open, 2, values);
+    infer_guess(&column, &arena, &guess);
+    assert_non_null(guess.decide);
+    assert_non_null(strstr(guess.decide, "cannot be told from the sample"));
     arena_fini(&arena);
 }
 
@@ -330,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_columns_mean),
+        cmocka_unit_test(test_the_order_of_dates_is_to_be_decided),
         cmocka_unit_test(test_spellings_of_nothing),
         cmocka_unit_test(test_a_poor_column_is_believed_by_its_name_only),
         cmocka_unit_test(test_columns_that_cannot_be_read),
