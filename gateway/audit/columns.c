@@ -1,6 +1,5 @@
 #include "audit/columns.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/ids.h"
@@ -21,34 +20,61 @@ static int write_bytes(struct buf *out, struct slice bytes)
     return 0;
 }
 
+/* COPY escapes these: \b \t \n \v \f \r and the backslash. */
+static bool is_special(uint8_t byte)
+{
+    return byte == '\\' || (byte >= '\b' && byte <= '\r');
+}
+
 static int write_text(struct buf *out, struct slice text)
 {
-    static const char special[] = "\\\b\f\n\r\t\v", escaped[] = "\\bfnrtv";
+    static const char escaped[] = "btnvfr"; /* in the order of their codes */
+    size_t start = 0;
     for (size_t i = 0; i < text.len; i++) {
-        const char *found = text.data[i] != '\0' ? strchr(special, text.data[i]) : NULL;
-        if (found != NULL && (buf_append_byte(out, '\\') != 0 ||
-                              buf_append_byte(out, (uint8_t)escaped[found - special]) != 0))
+        uint8_t byte = text.data[i];
+        if (!is_special(byte))
+            continue;
+        const char pair[2] = { '\\', byte == '\\' ? '\\' : escaped[byte - '\b'] };
+        if (buf_append(out, text.data + start, i - start) != 0 ||
+            buf_append(out, pair, sizeof pair) != 0)
             return -1;
-        if (found == NULL && buf_append_byte(out, text.data[i]) != 0)
-            return -1;
+        start = i + 1;
     }
-    return 0;
+    return buf_append(out, text.data + start, text.len - start);
+}
+
+static int write_number(struct buf *out, int64_t number)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (number < 0)
+        digits[--at] = '-';
+    return buf_append(out, digits + at, sizeof digits - at);
 }
 
 int columns_write(const struct audit_columns *columns, struct buf *out)
 {
     if (write_bytes(out, columns->leaf_hash) != 0 || buf_append_byte(out, '\t') != 0 ||
-        write_bytes(out, columns->id) != 0 ||
-        buf_append_format(out, "\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t", columns->time_us,
-                          columns->kind, columns->outcome) != 0)
+        write_bytes(out, columns->id) != 0 || buf_append_byte(out, '\t') != 0)
         return -1;
+    const int64_t numbers[] = { columns->time_us, columns->kind, columns->outcome };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (write_number(out, numbers[i]) != 0 || buf_append_byte(out, '\t') != 0)
+            return -1;
+    }
     for (size_t i = 0; i < COLUMNS_TEXTS; i++) {
         if (write_text(out, columns->texts[i]) != 0 || buf_append_byte(out, '\t') != 0)
             return -1;
     }
-    return write_bytes(out, columns->exchange_id) != 0
+    return write_bytes(out, columns->exchange_id) != 0 || buf_append_byte(out, '\t') != 0 ||
+                   write_number(out, columns->id_index) != 0
                ? -1
-               : buf_append_format(out, "\t%" PRId64 "\n", columns->id_index);
+               : buf_append_byte(out, '\n');
 }
 
 static struct slice text_of(const char *text)
@@ -80,11 +106,13 @@ void columns_from_entry(const Sluice__V1__AuditEntry *entry, int64_t index,
 const char *columns_differ(struct slice line, struct slice other)
 {
     size_t column = 0, at = 0;
+    if (line.len == other.len && (line.len == 0 || memcmp(line.data, other.data, line.len) == 0))
+        return NULL;
     const size_t last = sizeof names / sizeof names[0] - 1;
     while (at < line.len && at < other.len && line.data[at] == other.data[at]) {
         if (line.data[at] == '\t' && column < last)
             column++;
         at++;
     }
-    return at == line.len && at == other.len ? NULL : names[column];
+    return names[column];
 }

@@ -30,18 +30,29 @@ void merkle_frontier_init(struct merkle_frontier *frontier)
     frontier->size = 0;
 }
 
-void merkle_frontier_append(struct merkle_frontier *frontier,
-                            const uint8_t leaf_hash[MERKLE_HASH_BYTES])
+unsigned merkle_frontier_append_roots(struct merkle_frontier *frontier,
+                                      const uint8_t leaf_hash[MERKLE_HASH_BYTES], unsigned height,
+                                      uint8_t (*roots_r)[MERKLE_HASH_BYTES], unsigned max)
 {
     assert(frontier->size < MERKLE_SIZE_MAX);
     uint8_t carry[MERKLE_HASH_BYTES];
     memcpy(carry, leaf_hash, sizeof carry);
-    unsigned level = 0;
+    unsigned level = 0, count = 0;
     /* Adding one to a binary number: each carry joins two complete subtrees of one height. */
-    for (; (frontier->size >> level & 1) != 0; level++)
+    for (; (frontier->size >> level & 1) != 0; level++) {
         merkle_node_hash(frontier->node[level], carry, carry);
+        if (count < max && level + 1 == (count + 1) * height)
+            memcpy(roots_r[count++], carry, sizeof carry);
+    }
     memcpy(frontier->node[level], carry, sizeof carry);
     frontier->size++;
+    return count;
+}
+
+void merkle_frontier_append(struct merkle_frontier *frontier,
+                            const uint8_t leaf_hash[MERKLE_HASH_BYTES])
+{
+    (void)merkle_frontier_append_roots(frontier, leaf_hash, 1, NULL, 0);
 }
 
 void merkle_frontier_root(const struct merkle_frontier *frontier, uint8_t out_r[MERKLE_HASH_BYTES])

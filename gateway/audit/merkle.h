@@ -32,6 +32,11 @@ void merkle_frontier_init(struct merkle_frontier *frontier); /* the empty tree *
 /* Adds one leaf by its leaf hash. A tree that is full is a bug: asserted. */
 void merkle_frontier_append(struct merkle_frontier *frontier,
                             const uint8_t leaf_hash[MERKLE_HASH_BYTES]);
+/* The same. roots_r[n] becomes the root of the complete subtree of 2^(height * (n + 1)) leaves that ends with
+ * this one; answers how many there are, at most `max`. */
+unsigned merkle_frontier_append_roots(struct merkle_frontier *frontier,
+                                      const uint8_t leaf_hash[MERKLE_HASH_BYTES], unsigned height,
+                                      uint8_t (*roots_r)[MERKLE_HASH_BYTES], unsigned max);
 /* The root; of the empty tree, SHA-256 of nothing. */
 void merkle_frontier_root(const struct merkle_frontier *frontier, uint8_t out_r[MERKLE_HASH_BYTES]);
 

@@ -88,6 +88,8 @@ static void check_counter(struct walk *walk, const Sluice__V1__AuditEntry *entry
     char boot[2 * COUNTERS_BOOT_BYTES + 1];
     enum counters_result result = counters_add(&walk->counters, entry->boot_id.data, entry->counter,
                                                walk->index, entry->time_us);
+    if (result == COUNTERS_OK)
+        return;
     hex_encode(entry->boot_id.data, COUNTERS_BOOT_BYTES, boot);
     if (result == COUNTERS_TWICE)
         verify_report_add(walk->report, VERIFY_COUNTER_TWICE, (int64_t)walk->index,

@@ -3,17 +3,19 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 from answers import GRPC_PREFIX_BYTES
 from processes import BenchError, PeakMemory, cpu_seconds, machine_busy_seconds
-from targets import CORE_ROWS, CPU, GROWTH, P50, RATE, ROWS, RSS
+from targets import CORE_ENTRIES, CORE_ROWS, CPU, GROWTH, P50, RATE, ROWS, RSS
 
 RUN_SECONDS_MAX = 120
 # An Any of more than 127 bytes needs another length byte, and a record may carry a warning.
 ANSWER_BYTES_TOLERANCE = 0.03
+SCANNED_ENTRIES = 500_000
 
 
 class Meter:
@@ -166,3 +168,21 @@ class Bench:
         counted = json.loads(done.stdout)
         return {CORE_ROWS: counted["rows"] / counted["cpu_seconds"],
                 GROWTH: counted["last_kib"] / counted["first_kib"]}
+
+    def full_scan(self):
+        """`sluice audit verify` over an export of invented entries: tree, columns, counters, batches."""
+        export = self.binaries.parent / "sample_export"
+        policy = export.with_suffix(".policy")
+        if not policy.exists():
+            shutil.rmtree(export, ignore_errors=True)
+            run_command([self.binaries / "sample_export", export, SCANNED_ENTRIES])
+        command = [self.binaries / "sluice", "audit", "verify", export, "--policy", policy, "--format", "json"]
+        with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE) as process:
+            found = json.loads(process.stdout.read() or "{}")
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise BenchError(f"sluice audit verify ended {process.returncode}: {found}")
+        if found["entries"] != SCANNED_ENTRIES:
+            raise BenchError(f"sluice audit verify checked {found['entries']} entries of {SCANNED_ENTRIES}")
+        return {CORE_ENTRIES: SCANNED_ENTRIES / (used.ru_utime + used.ru_stime), RSS: used.ru_maxrss / 1024}

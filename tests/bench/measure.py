@@ -176,6 +176,7 @@ class Rounds:
                 _, measured = self.stream(name, STREAMS_PER_RUN)
             self.add(name, targets.STREAM, measured)
         self.add(targets.ROW_PROGRAM, targets.TYPICAL_ROWS, self.bench.row_program(seconds))
+        self.add(targets.VERIFIER, targets.FULL_SCAN, self.bench.full_scan())
 
 
 def measure():

@@ -42,8 +42,11 @@ prepare() {
     # O as it was given: the dependency files name their targets by it.
     make -s -C "$gateway_home" -j2 O="${O:-build}" all
     make -s -C "$gateway_home" -j2 -f tests/bench/build.mk OUT="$work/bin"
-    make -s -C "$gateway_home" -j2 O="${O:-build}" "${O:-build}/tests/bench/drivers/row_program"
-    ln -sf "$build/tests/bench/drivers/row_program" "$work/bin/row_program"
+    for driver in row_program sample_export; do
+        make -s -C "$gateway_home" -j2 O="${O:-build}" "${O:-build}/tests/bench/drivers/$driver"
+        ln -sf "$build/tests/bench/drivers/$driver" "$work/bin/$driver"
+    done
+    ln -sf "$sluice" "$work/bin/sluice"
 }
 
 # The tables of a C++ team that keeps an audit log of its own.

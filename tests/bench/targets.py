@@ -14,6 +14,7 @@ PSQL_COPY = "psql COPY to /dev/null"
 CPP_COPY = "C++ stream, COPY"
 CPP_CURSOR = "C++ stream, cursor"
 ROW_PROGRAM = "row program alone"
+VERIFIER = "sluice audit verify"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ STREAM_RUNS = (AUDITED, PSQL_COPY, CPP_COPY, CPP_CURSOR)
 STREAM = "stream of all villages"
 IDLE = "idle"
 TYPICAL_ROWS = "rows of 13 columns"
+FULL_SCAN = "export of a log"
 
 # Fields of one measurement, with their units.
 RATE = "req/s"
@@ -52,6 +54,7 @@ ROWS = "rows/s"
 RSS = "RSS MiB"
 CORE_ROWS = "rows/s per core"
 GROWTH = "RSS last / first"
+CORE_ENTRIES = "entries/s per core"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ TARGETS = (
     Target("stream, audited, vs C++ cursor", ROWS, AUDITED, STREAM, CPP_CURSOR, 1.6, 1.9),
     Target("row program alone, typical 13-column row", CORE_ROWS, ROW_PROGRAM, TYPICAL_ROWS, None, 2e6, 5e6),
     less("row program alone, memory of a long run", GROWTH, ROW_PROGRAM, TYPICAL_ROWS, None, 1.05, 1.01),
+    Target("audit log, full check of an export", CORE_ENTRIES, VERIFIER, FULL_SCAN, None, 1e6, 1.5e6),
+    less("audit log, full check, memory", RSS, VERIFIER, FULL_SCAN, None, 16.0, 12.0),
     less("memory, whole gateway idle", RSS, AUDITED, IDLE, None, 64.0, 32.0),
     less("memory, whole gateway under -c64, vs C++ callback", RSS, AUDITED, C64.name, CALLBACK, 1.0, 0.7),
 )
