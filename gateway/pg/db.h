@@ -106,7 +106,8 @@ void db_check_end(struct db_check *check, const struct err *err);
 
 /* --- shared: indexed single statements, pipelined -------------------------------------------- */
 /* `err` NULL: `rows` holds all rows. A cancelled or late statement is detached: the server finishes
- * it and its result is discarded. Errors: UNAVAILABLE (no connection), DEADLINE_EXCEEDED,
+ * it and its result is discarded. One that was prepared before its table was altered runs again by
+ * itself, so a column's type may be another one than last time. Errors: UNAVAILABLE (no connection), DEADLINE_EXCEEDED,
  * RESOURCE_EXHAUSTED (queues full), others by SQLSTATE. The statement bounds its rows itself
  * (LIMIT): all of them are held in memory. */
 struct db_call;

@@ -107,8 +107,9 @@ struct statement {
     int commands;      /* not answered yet: its own and the Parse before it */
     bool ends_segment; /* a Sync stands behind it */
     bool aborted;      /* at `done`: not run, because a neighbour of its segment failed */
-    bool parsing;      /* the next result answers its Parse */
-    bool single_row;   /* single-row mode is on */
+    bool stale;   /* at `done`: its plan was older than the table; the next use makes a new one */
+    bool parsing; /* the next result answers its Parse */
+    bool single_row; /* single-row mode is on */
     enum write_kind write;
     int warnings;
     PGresult *result;

@@ -267,9 +267,11 @@ static void take_error(struct statement *statement, const PGresult *result)
         if (p->err != NULL)
             *statement->err = *p->err;
         prepared_forget(statement->conn, p);
-    } else if (strcmp(statement->sqlstate, "0A000") == 0 &&
-               strmap_get(&statement->conn->prepared, p->sql) == p) {
+    } else if (strcmp(statement->sqlstate, "0A000") == 0) {
         /* "cached plan must not change result type": the owner altered the table. */
+        statement->stale = true;
+        if (strmap_get(&statement->conn->prepared, p->sql) != p)
+            return; /* one before this has seen to it */
         char *text = mem_format("DEALLOCATE %s", p->name);
         conn_send_quiet(statement->conn, &(struct db_sql){ .text = text });
         free(text);

@@ -14,7 +14,9 @@ struct db_call {
     struct loop_timer deadline;
     struct loop_task refused;
     bool sent;
-    struct db_sql sql; /* a copy in `copy`: a neighbour's error can make us send it again */
+    bool replanned; /* sent again because its table was altered: once */
+    struct db_sql
+        sql; /* a copy in `copy`: an error that is not its own can make us send it again */
     char *copy;
     db_done_fn done; /* NULL: told, cancelled or late */
     void *arg;
@@ -54,10 +56,24 @@ static void tell(struct db_call *call, const PGresult *rows, const struct err *e
         done(call->arg, rows != NULL ? rows_of(rows) : NULL, err);
 }
 
-/* Its neighbour failed: alone, it cannot be hurt a second time. */
+/* A neighbour failed: alone, it cannot be hurt a second time. Or the owner has altered the table since
+ * the statement was prepared: whether the columns still fit is for the reader of the rows to say. */
+static bool must_run_again(struct db_call *call, const struct statement *statement)
+{
+    if (call->done == NULL || call->source->freed)
+        return false;
+    if (!statement->stale || call->replanned)
+        return statement->aborted;
+    call->replanned = true;
+    return true;
+}
+
+/* A stale plan is forgotten on the connection that said so; another one may still have its own. */
 static bool send_again(struct db_call *call, struct err *err)
 {
-    struct conn *conn = least_busy(call->source);
+    struct conn *conn = call->statement.stale ? call->statement.conn : NULL;
+    if (conn == NULL || conn->state != CONN_READY || !conn_usable(conn))
+        conn = least_busy(call->source);
     statement_init(&call->statement, NULL, on_done);
     if (conn != NULL)
         return conn_send(conn, &call->statement, &call->sql, true, err) == 0;
@@ -70,7 +86,7 @@ static void on_done(struct statement *statement, const PGresult *rows, const str
     struct db_call *call = list_item(statement, struct db_call, statement);
     struct db_source *source = call->source;
     struct err again;
-    if (statement->aborted && call->done != NULL && !source->freed) {
+    if (must_run_again(call, statement)) {
         if (send_again(call, &again))
             return;
         err = &again;
@@ -106,8 +122,9 @@ static void on_refused(void *arg)
     free_call(call);
 }
 
-/* One piece of memory: the parameters' addresses, their texts, the statement's text. */
-static void copy_sql(struct db_call *call, const struct db_sql *sql)
+/* One piece of memory: the parameters' addresses, their texts, the statement's text. A batch of keys is
+ * as large as a peer made it. 0, or -1 with call->err set. */
+static int copy_sql(struct db_call *call, const struct db_sql *sql)
 {
     size_t lens[DB_PARAMS_MAX], count = (size_t)sql->param_count, text_len = strlen(sql->text) + 1;
     size_t size = count * sizeof(char *) + text_len;
@@ -115,7 +132,10 @@ static void copy_sql(struct db_call *call, const struct db_sql *sql)
         lens[i] = sql->params[i] == NULL ? 0 : strlen(sql->params[i]) + 1;
         size += lens[i];
     }
-    call->copy = mem_zero(size);
+    call->copy = mem_zero_large(size);
+    if (call->copy == NULL)
+        return err_set(&call->err, ERR_RESOURCE_EXHAUSTED, "WORKER_MEMORY",
+                       "the gateway is short of memory; try again later");
     const char **params = (const char **)(void *)call->copy;
     char *at = call->copy + count * sizeof(char *);
     for (size_t i = 0; i < count; i++) {
@@ -125,6 +145,7 @@ static void copy_sql(struct db_call *call, const struct db_sql *sql)
     call->sql = (struct db_sql){ .text = memcpy(at, sql->text, text_len),
                                  .param_count = sql->param_count,
                                  .params = params };
+    return 0;
 }
 
 /* 0: on its way; -1: call->err is set. */
@@ -143,9 +164,10 @@ static int send_call(struct db_call *call, const struct db_sql *sql, int64_t wai
     if (conn->in_flight >= source->options.shared_in_flight_max)
         return err_set(&call->err, ERR_RESOURCE_EXHAUSTED, "SOURCE_BUSY",
                        "too many lookups wait for the owner's database; try again");
+    if (copy_sql(call, sql) != 0)
+        return -1;
     if (!sql->brief)
-        return conn_send(conn, &call->statement, sql, true, &call->err);
-    copy_sql(call, sql);
+        return conn_send(conn, &call->statement, &call->sql, true, &call->err);
     return conn_send_joined(conn, &call->statement, &call->sql, &call->err);
 }
 
