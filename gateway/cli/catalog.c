@@ -1,6 +1,7 @@
 /* sluice catalog list|show */
 #include <string.h>
 
+#include "cli/drift_notices.h"
 #include "cli/remote.h"
 
 struct listing {
@@ -101,6 +102,8 @@ int catalog_show(struct cli *cli)
     if (status != EXIT_OK)
         return status;
     status = show_dataset(cli, dataset);
+    if (cli->format == OUTPUT_TABLE)
+        drift_notices_show(dataset);
     json_decref(dataset);
     return status;
 }

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cli/drift_notices.h"
 #include "cli/remote.h"
 #include "cli/text.h"
 
@@ -318,8 +319,12 @@ int quality_report(struct cli *cli)
     if (status != EXIT_OK)
         return status;
     status = show_run(cli, remote_member(answer, "run"), answer);
-    if (cli->format == OUTPUT_TABLE)
+    if (cli->format == OUTPUT_TABLE) {
         show_history(answer);
+        if (remote_text(answer, "closed")[0] != '\0')
+            NOTE(MSG_DRIFT_CLOSED, remote_text(answer, "closed"));
+        drift_notices_show(answer);
+    }
     json_decref(answer);
     return status;
 }

@@ -59,6 +59,23 @@ static void metrics_of_sources(struct buf *out, const char *labels, const struct
     }
 }
 
+/* Notices in force, from the last look. */
+static void metrics_of_drift(struct buf *out, const char *labels, const struct gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->dataset_count; i++) {
+        const struct gateway_dataset *dataset = &gateway->datasets[i];
+        for (int kind = 0; kind <= DRIFT_LABELS_CHANGED; kind++) {
+            size_t count = drift_watch_count(dataset->drift, (enum schema_drift_kind)kind);
+            if (count == 0)
+                continue;
+            char *more = mem_format("%s,dataset=\"%s\",kind=\"%s\"", labels, dataset->dataset->name,
+                                    schema_drift_kind_name((enum schema_drift_kind)kind));
+            value(out, "sluice_schema_drift_notices", more, count);
+            free(more);
+        }
+    }
+}
+
 void metrics_of_worker(struct buf *out, const char *labels, const struct gateway *gateway,
                        const struct rpc_server *systems, const struct rpc_server *officers)
 {
@@ -68,6 +85,7 @@ void metrics_of_worker(struct buf *out, const char *labels, const struct gateway
     metrics_of_server(out, labels, systems);
     metrics_of_server(out, labels, officers);
     metrics_of_sources(out, labels, gateway);
+    metrics_of_drift(out, labels, gateway);
     struct quarantine_stats quarantine;
     quarantine_stats(gateway->quarantine, &quarantine);
     value(out, "sluice_quarantine_noted_total", labels, quarantine.noted);

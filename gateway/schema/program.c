@@ -156,13 +156,15 @@ static int malformed(struct err *err)
                    "owner must check the mapping.");
 }
 
+/* Said to whoever asked for the row: the names of the owner's columns are for the log. */
 static int drifted(const struct program *program, const struct mapping_column *column,
                    struct err *err)
 {
-    return err_set(err, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
-                   "Column \"%s\" of %s no longer has the type its mapping was written for; the "
-                   "owner must update the mapping.",
-                   column->name, program->mapping->dataset.name);
+    (void)err_set(err, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
+                  "The table of %s no longer has the types its mapping was written for; the owner "
+                  "must update the mapping.",
+                  program->mapping->dataset.name);
+    return err_detail(err, "column \"%s\"", column->name);
 }
 
 /* By the statement's own count: which of several rows of one key this is, or how many there are. */

@@ -39,14 +39,21 @@ static void take_modes(struct call *call, const struct schema_dataset *dataset,
             out->granted_modes[out->n_granted_modes++] = (Sluice__V1__AgreementMode)mode;
 }
 
+/* Names of the owner's tables and columns are for these people only. */
+static bool is_owners_officer(const struct call *call, const struct gateway_dataset *entry)
+{
+    return call->identity.kind == IDENTITY_OFFICER &&
+           strcmp(call->identity.department, entry->dataset->department) == 0;
+}
+
 /* The owner's officer reads what is wrong with the table; others, that the owner must mend it. */
 static const char *state_reason(struct call *call, const struct gateway_dataset *entry)
 {
     struct err shown = ERR_INIT;
-    if (call->identity.kind == IDENTITY_OFFICER &&
-        strcmp(call->identity.department, entry->dataset->department) == 0)
-        return entry->closed.text;
-    gateway_dataset_closed(entry, &shown);
+    if (is_owners_officer(call, entry))
+        gateway_dataset_closed_to_owner(entry, &shown);
+    else
+        gateway_dataset_closed(entry, &shown);
     return arena_strdup(&call->arena, shown.text);
 }
 
@@ -139,6 +146,8 @@ static enum step_result get_answer(struct call *call)
         return STEP_FAIL;
     }
     Sluice__V1__Dataset *answer = make_dataset(call, entry, granted);
+    if (is_owners_officer(call, entry))
+        answer->drift = drift_watch_messages(entry->drift, &call->arena, &answer->n_drift);
     struct buf descriptors;
     buf_init(&descriptors, CATALOG_DESCRIPTOR_BYTES_MAX);
     if (schema_set_closure(schema_bundle_types(gateway->bundle), entry->dataset->type->file,

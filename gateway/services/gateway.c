@@ -26,19 +26,33 @@ enum {
 static void check_next(struct gateway_source *source);
 static void probe(void *arg);
 
+/* What has just closed or opened is looked at closely, at once: its owner wants to know why. */
+static void look_soon(struct gateway_dataset *dataset)
+{
+    struct gateway_source *source = dataset->source;
+    drift_watch_soon(dataset->drift);
+    if (source->probe == NULL)
+        loop_timer_start(&source->probe_timer, 0);
+}
+
 static void set_dataset_state(struct gateway_dataset *dataset, const struct err *problem)
 {
     bool ready = problem == NULL;
+    bool changed = !dataset->judged || ready != dataset->ready;
+    bool told = !changed && (ready || (strcmp(problem->text, dataset->closed.text) == 0 &&
+                                       strcmp(problem->detail, dataset->closed.detail) == 0));
     dataset->judged = true;
+    dataset->ready = ready;
     if (!ready)
         dataset->closed = *problem;
-    if (ready == dataset->ready && ready)
+    if (changed)
+        look_soon(dataset);
+    if (told)
         return;
     if (ready)
         log_event(LOG_INFO, NULL, "dataset_ready", LOG_STR("dataset", dataset->dataset->name));
     else
         log_error(LOG_WARN, NULL, "dataset_closed", &dataset->closed);
-    dataset->ready = ready;
 }
 
 /* A source whose limits are too narrow stays closed: during a reload its connections would fail in
@@ -87,7 +101,11 @@ static bool judge(struct gateway_dataset *dataset, const struct db_rows *rows,
     if (err->code != ERR_FAILED_PRECONDITION)
         return false;
     (void)err_set(&problem, ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT",
-                  "%s: the owner's table no longer fits the mapping", dataset->dataset->name);
+                  strcmp(err->reason, "SOURCE_PERMISSION") == 0
+                      ? "%s: the gateway's role may not read all mapped columns; `sluice schema "
+                        "grants` says what it needs"
+                      : "%s: the owner's table no longer fits the mapping",
+                  dataset->dataset->name);
     (void)err_detail(&problem, "%s", err->detail);
     set_dataset_state(dataset, &problem);
     return true;
@@ -167,17 +185,41 @@ static void probe_over(struct gateway_source *source)
     loop_timer_start(&source->probe_timer, GATEWAY_PROBE_MS);
 }
 
+static void on_catalogue(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct gateway_source *source = arg;
+    const struct gateway_dataset *dataset = &source->gateway->datasets[source->probing];
+    drift_watch_take(dataset->drift, rows, err, dataset->ready, loop_now_us(source->gateway->loop));
+    source->probing++;
+    probe_next(source);
+}
+
 static void on_probed(void *arg, const struct db_rows *rows, const struct err *err)
 {
     struct gateway_source *source = arg;
-    if (!judge(&source->gateway->datasets[source->probing], rows, err)) {
+    struct gateway_dataset *dataset = &source->gateway->datasets[source->probing];
+    int64_t now = loop_now_us(source->gateway->loop);
+    if (!judge(dataset, rows, err)) {
         probe_over(source);
+        return;
+    }
+    const struct db_sql *catalogue = drift_watch_due(dataset->drift, now);
+    if (catalogue != NULL) {
+        db_lease_execute(source->probe, catalogue, now + (int64_t)GATEWAY_PROBE_MS * 1000,
+                         on_catalogue, source);
         return;
     }
     source->probing++;
     probe_next(source);
 }
 
+static void on_probe_row(void *arg, const struct db_rows *row)
+{
+    (void)arg;
+    (void)row; /* there is none: the statement asks for columns */
+}
+
+/* Not prepared by name: a plan that was made before the table was altered would answer with an error. */
 static void probe_next(struct gateway_source *source)
 {
     struct gateway *gateway = source->gateway;
@@ -188,9 +230,9 @@ static void probe_next(struct gateway_source *source)
     }
     struct db_sql sql = { .text = schema_dataset_probe_sql(
                               gateway->datasets[source->probing].dataset) };
-    db_lease_execute(source->probe, &sql,
-                     loop_now_us(gateway->loop) + (int64_t)GATEWAY_PROBE_MS * 1000, on_probed,
-                     source);
+    db_lease_query(source->probe, &sql,
+                   loop_now_us(gateway->loop) + (int64_t)GATEWAY_PROBE_MS * 1000, on_probe_row,
+                   on_probed, source);
 }
 
 static void on_probed_pools(void *arg, const struct db_rows *rows, const struct err *err)
@@ -273,6 +315,7 @@ static int bind_datasets(struct gateway *gateway, struct err *err)
             return err_set(err, ERR_INVALID_ARGUMENT, "CONFIG_INVALID",
                            "%s reads the source \"%s\", which the configuration does not list",
                            dataset->dataset->name, dataset->dataset->source);
+        dataset->drift = drift_watch_new(dataset->dataset);
         (void)err_set(&dataset->closed, ERR_UNAVAILABLE, "SOURCE_UNAVAILABLE",
                       "the owner's database has not been reached yet; try again");
         (void)strmap_set(&gateway->dataset_index, dataset->dataset->name, dataset);
@@ -360,6 +403,8 @@ void gateway_fini(struct gateway *gateway)
     quarantine_free(&gateway->quarantine);
     behind_free(&gateway->behind);
     db_source_free(&gateway->control);
+    for (size_t i = 0; i < gateway->dataset_count && gateway->datasets != NULL; i++)
+        drift_watch_free(&gateway->datasets[i].drift);
     free(gateway->sources);
     free(gateway->datasets);
     strmap_fini(&gateway->dataset_index);
@@ -392,4 +437,10 @@ void gateway_dataset_closed(const struct gateway_dataset *dataset, struct err *e
         "%s is paused: its owner's table no longer fits the mapping; the owner must mend it",
         dataset->dataset->name);
     (void)err_detail(err, "%s", dataset->closed.text);
+}
+
+void gateway_dataset_closed_to_owner(const struct gateway_dataset *dataset, struct err *err)
+{
+    *err = dataset->closed;
+    drift_watch_explain(dataset->drift, err);
 }

@@ -17,6 +17,7 @@
 #include "net/loop.h"
 #include "pg/db.h"
 #include "schema/bundle.h"
+#include "services/drift_watch.h"
 #include "services/quarantine_seal.h"
 
 enum {
@@ -52,6 +53,7 @@ struct gateway_dataset {
     bool judged; /* its table has been looked at since the start */
     bool ready;
     struct err closed; /* why not, when !ready */
+    struct drift_watch *drift;
 };
 
 struct gateway {
@@ -91,5 +93,7 @@ struct gateway_dataset *gateway_dataset_find(const struct gateway *gateway, cons
 /* Why a dataset is closed, as a consumer may read it: the owner's columns are the owner's business.
  */
 void gateway_dataset_closed(const struct gateway_dataset *dataset, struct err *err);
+/* The same as the owner's officer may read it: which column of which table. */
+void gateway_dataset_closed_to_owner(const struct gateway_dataset *dataset, struct err *err);
 
 #endif

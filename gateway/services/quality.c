@@ -42,7 +42,7 @@ enum step_result quality_own_ready(struct call *call, const char *dataset, const
     if ((*dataset_r)->ready)
         return STEP_NEXT;
     admin->rule = "dataset.state";
-    call->err = (*dataset_r)->closed;
+    gateway_dataset_closed_to_owner(*dataset_r, &call->err);
     return STEP_FAIL;
 }
 

@@ -1,4 +1,5 @@
-/* QualityService.GetReport: the newest run, how its figures moved, and what is in quarantine. */
+/* QualityService.GetReport: the newest run, how its figures moved, what is in quarantine, and what has
+ * changed in the owner's tables. */
 #include <string.h>
 
 #include "services/quality.h"
@@ -119,11 +120,24 @@ static enum step_result report_quarantine(struct call *call)
     return admin_run(call, &sql, take_quarantine);
 }
 
+static void take_drift(struct call *call)
+{
+    const struct report *report = call->state;
+    struct err closed = ERR_INIT;
+    report->answer->drift =
+        drift_watch_messages(report->dataset->drift, &call->arena, &report->answer->n_drift);
+    if (report->dataset->ready)
+        return;
+    gateway_dataset_closed_to_owner(report->dataset, &closed);
+    report->answer->closed = arena_strdup(&call->arena, closed.text);
+}
+
 static enum step_result report_answer(struct call *call)
 {
     struct report *report = call->state;
+    take_drift(call);
     if (report->run.run == NULL && report->answer->n_runs == 0 &&
-        report->answer->n_quarantine == 0) {
+        report->answer->n_quarantine == 0 && report->answer->n_drift == 0) {
         (void)err_set(&call->err, ERR_NOT_FOUND, "REPORT_NOT_FOUND",
                       "this dataset has not been assessed yet; run an assessment first");
         return STEP_FAIL;
