@@ -70,7 +70,7 @@ _sluice() {
     COMPREPLY=($(compgen -W "catalog lookup query verify agreement audit quality schema config doctor control department officer version completion" -- "$current")); return
   fi
   case $first in
-    catalog) subcommands="list show" ;;
+    catalog) subcommands="list show drift" ;;
     agreement) subcommands="grant list show revoke" ;;
     audit) subcommands="tail checkpoint export verify evidence policy rotate announce" ;;
     quality) subcommands="assess report compare quarantine view replay" ;;
@@ -87,6 +87,7 @@ _sluice() {
   case "$first $second" in
     "catalog list") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "catalog show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog drift") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "lookup "*) options=" --purpose --agreement --fields --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "query "*) options=" --purpose --filter --fields --limit --page-size --agreement --resume --strict --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "verify "*) options=" --purpose --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
@@ -108,7 +109,7 @@ _sluice() {
     "quality quarantine") options=" --code --field --state --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "quality view") options=" --reason --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "quality replay") options=" --code --field --state --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
-    "schema check") options=" --against --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "schema check") options=" --against --database --source --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "schema infer") options=" --table --department --dataset --type --source --out --sample --show-samples --database --descriptors --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "schema preview") options=" --database --limit --sample --record --unmasked --descriptors --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "schema diff") options=" --fail-on-breaking --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -1,4 +1,4 @@
-/* sluice catalog list|show */
+/* sluice catalog list|show|drift */
 #include <string.h>
 
 #include "cli/drift_notices.h"
@@ -11,6 +11,8 @@ struct listing {
 
 static const char *const list_columns[] = { "name",       "title",   "titleZh",
                                             "department", "sharing", "state" };
+static const char *const drift_columns[] = { "kind",  "table",      "column", "expected",
+                                             "found", "compatible", "foundAt" };
 static const char *const field_columns[] = { "name",        "type",       "labelZh", "semantic",
                                              "sensitivity", "filterable", "granted", "verifiable" };
 
@@ -88,22 +90,64 @@ static int show_dataset(struct cli *cli, json_t *dataset)
     return cli_output_end(&listing.output, status);
 }
 
-int catalog_show(struct cli *cli)
+/* GetDataset of the operand; EXIT_OK, or an exit status after a report. */
+static int get_dataset(struct cli *cli, json_t **dataset_r)
 {
-    json_t *dataset;
     int status;
     struct connect_client *client = remote_open(cli, &status);
 
     if (client == NULL)
         return status;
     status = remote_call(client, "sluice.v1.CatalogService/GetDataset",
-                         json_pack("{s:s}", "name", cli->operands[0]), &dataset);
+                         json_pack("{s:s}", "name", cli->operands[0]), dataset_r);
     connect_client_close(&client);
+    return status;
+}
+
+int catalog_show(struct cli *cli)
+{
+    json_t *dataset;
+    int status = get_dataset(cli, &dataset);
+
     if (status != EXIT_OK)
         return status;
     status = show_dataset(cli, dataset);
     if (cli->format == OUTPUT_TABLE)
         drift_notices_show(dataset);
+    json_decref(dataset);
+    return status;
+}
+
+/* proto3 JSON leaves `false` out; here it is the news. */
+static json_t *drift_row(const json_t *notice)
+{
+    json_t *row = remote_project(notice, drift_columns, COUNT(drift_columns));
+
+    json_object_set_new(row, "compatible",
+                        json_boolean(json_is_true(remote_member(notice, "compatible"))));
+    return row;
+}
+
+int catalog_drift(struct cli *cli)
+{
+    json_t *dataset;
+    int status = get_dataset(cli, &dataset), failed = 0;
+
+    if (status != EXIT_OK)
+        return status;
+    const json_t *drift = remote_member(dataset, "drift");
+    struct output *output = cli_output(cli);
+    output_set_columns(output, drift_columns, COUNT(drift_columns));
+    for (size_t i = 0; failed == 0 && i < json_array_size(drift); i++) {
+        json_t *row = drift_row(json_array_get(drift, i));
+        failed = output_row(output, row);
+        json_decref(row);
+    }
+    status = cli_output_end(&output, failed == 0 ? EXIT_OK : EXIT_FAILED);
+    if (remote_text(dataset, "stateReason")[0] != '\0')
+        NOTE(MSG_DRIFT_CLOSED, remote_text(dataset, "stateReason"));
+    else if (json_array_size(drift) == 0)
+        NOTE(MSG_DRIFT_NONE);
     json_decref(dataset);
     return status;
 }

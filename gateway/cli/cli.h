@@ -95,6 +95,7 @@ int cli_output_end(struct output **output, int status);
 /* --- command groups, one file each ----------------------------------------------------------- */
 int catalog_list(struct cli *cli);
 int catalog_show(struct cli *cli);
+int catalog_drift(struct cli *cli);
 int exchange_lookup(struct cli *cli);
 int exchange_query(struct cli *cli);
 int verify_run(struct cli *cli);

@@ -1,4 +1,5 @@
-/* sluice schema check: offline, with the gateway's own loader; every fault of every file. */
+/* sluice schema check: with the gateway's own loader; every fault of every file. Offline, unless
+ * --database asks whether the tables fit. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 #include "base/ids.h"
 #include "base/mem.h"
 #include "cli/schema_changes.h"
+#include "cli/schema_drift.h"
 #include "cli/schema_place.h"
 
 static const char *sharing_name(enum schema_sharing sharing)
@@ -91,6 +93,8 @@ static int compare(const struct cli *cli, const char *dir, const char *descripto
 
 int schema_check(struct cli *cli)
 {
+    if (cli_option_set(cli, OPT_AGAINST) && cli_option_set(cli, OPT_DATABASE))
+        return cli_usage(cli, MSG_USAGE_CHECK_EITHER, "--database");
     char *dir = schema_place_dir(cli, 0);
     char *descriptors = schema_place_descriptors(cli, dir);
     bool against = cli_option_set(cli, OPT_AGAINST);
@@ -102,6 +106,8 @@ int schema_check(struct cli *cli)
     /* A mapping of a field that is gone is a fault of its own: both are worth telling. */
     if (against)
         status = compare(cli, dir, descriptors);
+    else if (bundle != NULL && cli_option_set(cli, OPT_DATABASE))
+        status = schema_drift_check(cli, bundle);
     else if (bundle != NULL)
         status = list_datasets(cli, bundle);
     if (bundle == NULL) {

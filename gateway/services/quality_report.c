@@ -135,14 +135,14 @@ static void take_drift(struct call *call)
 static enum step_result report_answer(struct call *call)
 {
     struct report *report = call->state;
-    take_drift(call);
     if (report->run.run == NULL && report->answer->n_runs == 0 &&
-        report->answer->n_quarantine == 0 && report->answer->n_drift == 0) {
+        report->answer->n_quarantine == 0) {
         (void)err_set(&call->err, ERR_NOT_FOUND, "REPORT_NOT_FOUND",
                       "this dataset has not been assessed yet; run an assessment first");
         return STEP_FAIL;
     }
     report->answer->run = report->run.run;
+    take_drift(call);
     call_answer(call, &report->answer->base);
     return STEP_NEXT;
 }

@@ -164,6 +164,11 @@ def test_changes_a_mapping_can_live_with_are_told_once_and_stop_nothing(ledger, 
     wait_for(lambda: set(ledger.drift()) == wanted - {COMPATIBLE[0][1]}, LOOK, "the notice to go")
     assert not ledger.lines("dataset_closed"), "no look took a stale plan for drift"
 
+    told = sluice("catalog", "drift", LEDGER, "--format", "jsonl", to=ledger.gateway)
+    assert told.returncode == 0, told.stderr
+    assert {row["kind"] for row in map(json.loads, told.stdout.splitlines())} == {n[0] for n in wanted} - {"COLUMN_ADDED"}
+    assert all(json.loads(line)["compatible"] for line in told.stdout.splitlines())
+    assert sluice("quality", "assess", LEDGER, to=ledger.gateway).returncode == 0
     for show in (["quality", "report", LEDGER], ["quality", "report", LEDGER, "--lang", "zh"]):
         done = sluice(*show, to=ledger.gateway)
         assert done.returncode == 0, done.stderr
@@ -187,6 +192,7 @@ def test_changes_a_mapping_can_live_with_are_told_once_and_stop_nothing(ledger, 
 def test_a_change_that_breaks_the_mapping_closes_the_dataset_until_it_is_mended(ledger, sluice, change, mend, notice, words):
     first = ledger.served()
     assert first
+    assert sluice("quality", "assess", LEDGER, to=ledger.gateway).returncode == 0
     ledger.alter(f"ALTER TABLE {TABLE} {change}")
     for call in (lambda: ledger.consumer.lookup(LEDGER, KEY), lambda: list(ledger.consumer.query(LEDGER)),
                  lambda: ledger.consumer.batch_lookup(LEDGER, [KEY])):  # at once, before anybody has looked
@@ -199,6 +205,11 @@ def test_a_change_that_breaks_the_mapping_closes_the_dataset_until_it_is_mended(
     assert owned.state == "closed" and words in owned.state_reason
     seen = ledger.dataset(ledger.consumer)
     assert seen.state == "closed" and not seen.drift and "xm" not in seen.state_reason
+    done = sluice("catalog", "drift", LEDGER, "--format", "jsonl", to=ledger.gateway)
+    assert done.returncode == 0 and "not served now" in done.stderr and words in done.stderr, done.stderr
+    assert json.loads(done.stdout)["compatible"] is False
+    foreign = sluice("catalog", "drift", LEDGER, officer="health-officer", to=ledger.gateway)
+    assert "xm" not in foreign.stdout + foreign.stderr and "登记" not in foreign.stdout + foreign.stderr
     done = sluice("quality", "report", LEDGER, to=ledger.gateway)
     assert done.returncode == 0 and "not served now" in done.stderr and words in done.stderr, done.stderr
     assert "closes the dataset since" in done.stderr

@@ -289,6 +289,37 @@ def test_preview_names_every_drifted_column(database, folder):
     assert near.returncode == NOT_FOUND and 'did you mean "d/people"' in near.stderr
 
 
+def test_check_holds_the_mappings_against_live_tables(database, folder):
+    def check(*words):
+        return sluice("schema", "check", folder.path, "--database", database.conninfo, "--format", "jsonl", *words)
+
+    def rows(done):
+        return [json.loads(line) for line in done.stdout.splitlines()]
+    database.execute(PEOPLE)
+    folder.write("departments/d/people.yaml", RESIDENT)
+    done = check()
+    assert done.returncode == OK, done.stderr
+    [nullable] = rows(done)  # a required field over a column that may be NULL
+    assert nullable == {"dataset": "d/people", "kind": "now_nullable", "table": '"public"."people"', "column": "xm",
+                        "expected": "not null", "found": "nullable", "compatible": True}
+    database.execute("DELETE FROM people; ALTER TABLE people ALTER xm SET NOT NULL")
+    assert rows(check()) == []
+    database.execute("ALTER TABLE people DROP xm; ALTER TABLE people ALTER csrq TYPE date USING NULL")
+    folder.write("departments/d/two.yaml", RESIDENT.replace("Residents", "Twice").replace(
+        "table: people", "query: SELECT sfzh, missing AS xm, '' AS csrq FROM public.people"))
+    done = check()
+    assert done.returncode == FAILED and "2 of 2 datasets" in done.stderr
+    assert [(row["kind"], row["column"], row["expected"], row["found"], row["compatible"]) for row in rows(done)] == [
+        ("column_missing", "xm", "text", "", False), ("type_changed", "csrq", "text", "date", False)]
+    assert "missing" in done.stderr, "a query is judged by its description"
+    folder.write("departments/d/two.yaml", RESIDENT.replace("Residents", "Twice").replace("source: here", "source: there"))
+    done = check()
+    assert done.returncode == USAGE and '"here" and "there"' in done.stderr
+    assert check("--source", "there").returncode == FAILED
+    assert check("--source", "nowhere").returncode == USAGE
+    assert check("--against", folder.path).returncode == USAGE
+
+
 def test_preview_agrees_with_the_gateways_own_data(databases):
     """The real mappings over the demo's data: every row accounted for."""
     for dataset, role, table in (("statistics/streets", "statistics", "street"),
