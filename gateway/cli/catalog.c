@@ -106,7 +106,7 @@ static int get_dataset(struct cli *cli, json_t **dataset_r)
 
 int catalog_show(struct cli *cli)
 {
-    json_t *dataset;
+    json_t *dataset = NULL;
     int status = get_dataset(cli, &dataset);
 
     if (status != EXIT_OK)
@@ -130,7 +130,7 @@ static json_t *drift_row(const json_t *notice)
 
 int catalog_drift(struct cli *cli)
 {
-    json_t *dataset;
+    json_t *dataset = NULL;
     int status = get_dataset(cli, &dataset), failed = 0;
 
     if (status != EXIT_OK)
