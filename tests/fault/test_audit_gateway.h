@@ -458,7 +458,6 @@ static inline int empty_log_with_quota(void **state)
     postgres_sql(postgres, read_text("schemas/control/001_control.sql"));
     postgres_sql(postgres, read_text("schemas/control/006_verify.sql"));
     postgres_sql(postgres, read_text("schemas/control/007_quota.sql"));
-    postgres_sql(postgres, read_text("schemas/control/011_expectation.sql"));
     postgres_sql(
         postgres,
         "INSERT INTO control.department (name) VALUES ('civil'), ('police');"
