@@ -25,6 +25,7 @@ enum {
     GATEWAY_PROBE_MS = 2000, /* between two looks at the owners' tables; a look is a few LIMIT 0 */
 };
 
+struct audit_sums;
 struct behind;
 struct gateway;
 struct quarantine;
@@ -64,6 +65,7 @@ struct gateway {
     struct audit_client *audit; /* NULL only when audit.enabled is false (bench) */
     struct db_source *control;
     struct behind *behind;
+    struct audit_sums *audit_sums;
     struct quarantine *quarantine;
     struct quarantine_keys quarantine_keys;
     struct db_check *control_check;

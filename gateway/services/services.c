@@ -25,6 +25,10 @@ extern const struct rpc_method audit_inclusion_method;
 extern const struct rpc_method audit_consistency_method;
 extern const struct rpc_method audit_evidence_method;
 extern const struct rpc_method audit_key_change_method;
+extern const struct rpc_method audit_statistics_method;
+extern const struct rpc_method audit_filter_save_method;
+extern const struct rpc_method audit_filter_list_method;
+extern const struct rpc_method audit_filter_delete_method;
 extern const struct rpc_method quality_assess_method;
 extern const struct rpc_method quality_report_method;
 extern const struct rpc_method quality_compare_method;
@@ -33,15 +37,41 @@ extern const struct rpc_method quality_view_method;
 extern const struct rpc_method quality_replay_method;
 
 const struct rpc_method *const services_methods[] = {
-    &health_check_method,          &health_watch_method,     &reflection_method,
-    &catalog_list_method,          &catalog_get_method,      &exchange_lookup_method,
-    &exchange_batch_lookup_method, &exchange_query_method,   &exchange_verify_method,
-    &agreement_grant_method,       &agreement_revoke_method, &agreement_list_method,
-    &agreement_get_method,         &schema_check_method,     &schema_publish_method,
-    &schema_approve_method,        &schema_diff_method,      &schema_get_method,
-    &schema_list_method,           &audit_search_method,     &audit_checkpoint_method,
-    &audit_entry_method,           &audit_inclusion_method,  &audit_consistency_method,
-    &audit_evidence_method,        &audit_key_change_method, &quality_assess_method,
-    &quality_report_method,        &quality_list_method,     &quality_view_method,
-    &quality_compare_method,       &quality_replay_method,   NULL,
+    &health_check_method,
+    &health_watch_method,
+    &reflection_method,
+    &catalog_list_method,
+    &catalog_get_method,
+    &exchange_lookup_method,
+    &exchange_batch_lookup_method,
+    &exchange_query_method,
+    &exchange_verify_method,
+    &agreement_grant_method,
+    &agreement_revoke_method,
+    &agreement_list_method,
+    &agreement_get_method,
+    &schema_check_method,
+    &schema_publish_method,
+    &schema_approve_method,
+    &schema_diff_method,
+    &schema_get_method,
+    &schema_list_method,
+    &audit_search_method,
+    &audit_checkpoint_method,
+    &audit_entry_method,
+    &audit_inclusion_method,
+    &audit_consistency_method,
+    &audit_evidence_method,
+    &audit_key_change_method,
+    &quality_assess_method,
+    &quality_report_method,
+    &quality_list_method,
+    &quality_view_method,
+    &quality_compare_method,
+    &quality_replay_method,
+    &audit_filter_save_method,
+    &audit_filter_list_method,
+    &audit_statistics_method,
+    &audit_filter_delete_method,
+    NULL,
 };

@@ -1,0 +1,108 @@
+#include "services/audit_request.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/ids.h"
+
+/* 9999-12-31T23:59:59Z, the last second of a protobuf Timestamp. */
+#define SECONDS_MAX INT64_C(253402300799)
+
+enum { MEMBERS = 12, NAMES_BYTES = 160 };
+
+struct member {
+    const char *name;
+    const char *text; /* NULL: no text */
+    bool given;
+};
+
+static void list_members(const Sluice__V1__SearchAuditRequest *request,
+                         struct member members_r[MEMBERS])
+{
+    const struct member members[MEMBERS] = {
+        { "department", request->department, request->department[0] != '\0' },
+        { "owner", request->owner, request->owner[0] != '\0' },
+        { "dataset", request->dataset, request->dataset[0] != '\0' },
+        { "agreement", request->agreement, request->agreement[0] != '\0' },
+        { "purpose", request->purpose, request->purpose[0] != '\0' },
+        { "subject", request->subject, request->subject[0] != '\0' },
+        { "kind", NULL, request->kind != 0 },
+        { "outcome", NULL, request->outcome != 0 },
+        { "time_from", NULL, request->time_from != NULL },
+        { "time_to", NULL, request->time_to != NULL },
+        { "exchange_id", request->exchange_id, request->exchange_id[0] != '\0' },
+        { "person", request->person, request->person[0] != '\0' },
+    };
+    memcpy(members_r, members, sizeof members);
+}
+
+static int invalid(struct err *err, const char *name, const char *what)
+{
+    return err_set(err, ERR_INVALID_ARGUMENT, "FILTER_INVALID", "%s: %s", name, what);
+}
+
+static bool time_valid(const Google__Protobuf__Timestamp *time)
+{
+    return time == NULL || (time->seconds >= 0 && time->seconds <= SECONDS_MAX &&
+                            time->nanos >= 0 && time->nanos < 1000000000);
+}
+
+static bool enum_valid(const ProtobufCEnumDescriptor *type, int value)
+{
+    return protobuf_c_enum_descriptor_get_value(type, value) != NULL;
+}
+
+int audit_request_check(const Sluice__V1__SearchAuditRequest *request, struct err *err)
+{
+    struct member members[MEMBERS];
+    uint8_t id[UUID_BYTES];
+    list_members(request, members);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        if (members[i].text != NULL && strlen(members[i].text) > AUDIT_REQUEST_TEXT_BYTES_MAX)
+            return invalid(err, members[i].name, "longer than anything in the log");
+    }
+    if (request->exchange_id[0] != '\0' && !uuid_parse(request->exchange_id, id))
+        return invalid(err, "exchange_id", "a UUID is expected, as answers bear it");
+    if (!enum_valid(&sluice__v1__audit_entry__kind__descriptor, (int)request->kind))
+        return invalid(err, "kind", "there is no such kind of entry");
+    if (!enum_valid(&sluice__v1__audit_entry__outcome__descriptor, (int)request->outcome))
+        return invalid(err, "outcome", "there is no such outcome");
+    if (!time_valid(request->time_from) || !time_valid(request->time_to))
+        return invalid(err, time_valid(request->time_from) ? "time_to" : "time_from",
+                       "a time from 1970 to 9999 is expected");
+    if (request->after_index < 0)
+        return invalid(err, "after_index", "indexes are counted from 0");
+    return 0;
+}
+
+const char *audit_request_names(const Sluice__V1__SearchAuditRequest *request, struct arena *arena)
+{
+    struct member members[MEMBERS];
+    char text[NAMES_BYTES] = "";
+    size_t len = 0;
+    list_members(request, members);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        size_t name = strlen(members[i].name);
+        if (!members[i].given || len + name + 2 > sizeof text)
+            continue;
+        if (len > 0)
+            text[len++] = ' ';
+        memcpy(text + len, members[i].name, name + 1);
+        len += name;
+    }
+    return arena_strdup(arena, text);
+}
+
+int64_t audit_request_us(const Google__Protobuf__Timestamp *time)
+{
+    return time != NULL ? time->seconds * 1000000 + time->nanos / 1000 : 0;
+}
+
+Google__Protobuf__Timestamp *audit_request_time(struct arena *arena, int64_t time_us)
+{
+    Google__Protobuf__Timestamp *time = arena_alloc(arena, sizeof *time);
+    google__protobuf__timestamp__init(time);
+    time->seconds = time_us / 1000000;
+    time->nanos = (int32_t)(time_us % 1000000) * 1000;
+    return time;
+}
