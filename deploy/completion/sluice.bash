@@ -65,6 +65,13 @@ _sluice() {
     --sm2-key) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --new-sm2-key) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --leaf) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --kind) COMPREPLY=($(compgen -W "decision delivery admin policy-change key-event officer-query review recovery denials quota" -- "$current")); return ;;
+    --decision) COMPREPLY=($(compgen -W "allowed refused failed cancelled" -- "$current")); return ;;
+    --owner) return ;;
+    --subject) return ;;
+    --exchange) return ;;
+    --person) return ;;
+    --by) COMPREPLY=($(compgen -W "day department owner dataset kind decision" -- "$current")); return ;;
   esac
   if [[ -z $first && $current != -* ]]; then
     COMPREPLY=($(compgen -W "catalog lookup query verify agreement audit quality schema config doctor control department officer version completion" -- "$current")); return
@@ -72,7 +79,7 @@ _sluice() {
   case $first in
     catalog) subcommands="list show drift" ;;
     agreement) subcommands="grant list show revoke" ;;
-    audit) subcommands="tail checkpoint export verify evidence policy rotate announce" ;;
+    audit) subcommands="tail search filter statistics checkpoint export verify evidence policy rotate announce" ;;
     quality) subcommands="assess report compare quarantine view replay" ;;
     schema) subcommands="check infer preview diff grants docs lossiness publish approve status" ;;
     config) subcommands="check" ;;
@@ -96,6 +103,9 @@ _sluice() {
     "agreement show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement revoke") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit tail") options=" --lines --follow --dataset --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit search") options=" --dataset --agreement --purpose --kind --decision --department --owner --subject --from --to --exchange --person --filter --limit --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit filter") options=" --dataset --agreement --purpose --kind --decision --department --owner --subject --from --to --exchange --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit statistics") options=" --by --from --to --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit checkpoint") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit export") options=" --database --checkpoint --from --to --follow --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit verify") options=" --policy --older --leaf --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "cli/audit_record.h"
 #include "cli/identity.h"
 #include "cli/remote.h"
 #include "cli/text.h"
@@ -14,11 +15,6 @@ enum {
     SEARCH_PAGE_MAX = 500, /* as SearchAuditRequest.page_size */
     FOLLOW_EVERY_SECONDS = 2,
 };
-
-static const char *const columns[] = { "index",   "time",   "kind",    "outcome",
-                                       "subject", "method", "dataset", "agreement",
-                                       "purpose", "rows",   "reason" };
-#define COLUMN_COUNT (sizeof columns / sizeof columns[0])
 
 static const char search_method[] = "sluice.v1.AuditService/Search";
 
@@ -31,38 +27,6 @@ struct tail {
     long long last; /* index of the newest entry written, -1: none */
     char *own_uri;  /* --follow leaves out its own searches, which are entries themselves */
 };
-
-/* --- rows --------------------------------------------------------------------------------------
- */
-static void copy_text(json_t *row, const char *column, const json_t *from, const char *name)
-{
-    json_object_set_new(row, column, json_string(remote_text(from, name)));
-}
-
-static json_t *record_row(const json_t *record)
-{
-    const json_t *entry = remote_member(record, "entry");
-    const json_t *what = remote_member(entry, "what"), *why = remote_member(entry, "why");
-    const json_t *decision = remote_member(entry, "decision");
-    const char *method = remote_text(what, "method");
-    json_t *row = json_object();
-
-    if (strncmp(method, "/sluice.v1.", 11) == 0)
-        method += 11;
-    json_object_set_new(row, "index", json_integer(remote_integer(record, "index")));
-    copy_text(row, "time", record, "time");
-    copy_text(row, "kind", entry, "kind");
-    copy_text(row, "outcome", decision, "outcome");
-    copy_text(row, "subject", remote_member(entry, "who"), "subject");
-    json_object_set_new(row, "method", json_string(method));
-    copy_text(row, "dataset", what, "dataset");
-    copy_text(row, "agreement", why, "agreement");
-    copy_text(row, "purpose", why, "purpose");
-    json_object_set_new(row, "rows",
-                        json_integer(remote_integer(remote_member(entry, "rows"), "count")));
-    copy_text(row, "reason", decision, "reason");
-    return row;
-}
 
 static bool own_search(const struct tail *tail, const json_t *record)
 {
@@ -87,7 +51,7 @@ static int write_record(struct tail *tail, json_t *record)
     tail->last = index;
     if (own_search(tail, record))
         return EXIT_OK;
-    row = whole ? json_incref(record) : record_row(record);
+    row = whole ? json_incref(record) : audit_record_row(record, false);
     failed = output_row(tail->output, row);
     json_decref(row);
     return failed == 0 ? EXIT_OK : EXIT_FAILED;
@@ -212,7 +176,7 @@ int audit_tail(struct cli *cli)
     if (tail.client == NULL)
         return status;
     tail.output = cli_output(cli);
-    output_set_columns(tail.output, columns, COLUMN_COUNT);
+    audit_record_columns(tail.output, false);
     tail.own_uri = following ? own_uri(cli) : NULL;
     status = show_newest(&tail);
     if (following && status == EXIT_OK)

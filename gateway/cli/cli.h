@@ -27,7 +27,7 @@ enum cli_exit {
     EXIT_TROUBLE = 7,     /* of verify, what EXIT_FAILED is elsewhere */
 };
 
-enum { CLI_OPTIONS_MAX = 16, CLI_ARGS_MAX = 64 };
+enum { CLI_OPTIONS_MAX = 20, CLI_ARGS_MAX = 64 };
 
 struct cli;
 
@@ -123,6 +123,9 @@ int audit_evidence(struct cli *cli);
 int audit_policy_print(struct cli *cli);
 int audit_rotate(struct cli *cli);
 int audit_announce(struct cli *cli);
+int audit_search(struct cli *cli);
+int audit_filter(struct cli *cli);
+int audit_statistics(struct cli *cli);
 int check_config(struct cli *cli);
 int schema_lossiness(struct cli *cli);
 int schema_publish(struct cli *cli);

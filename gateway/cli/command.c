@@ -6,6 +6,9 @@
 #define ROWS    OPT_CSV_RAW, OPT_NO_HEADER
 #define REMOTE  .remote = true
 #define OFFICER .remote = true, .officer = true
+#define AUDIT_FILTERS                                                                              \
+    OPT_DATASET, OPT_AGREEMENT, OPT_PURPOSE, OPT_KIND, OPT_DECISION, OPT_DEPARTMENT, OPT_OWNER,    \
+        OPT_SUBJECT, OPT_FROM, OPT_TO, OPT_EXCHANGE
 
 static const struct cli_command commands[] = {
     { "catalog", "list", "", 0, 0, MSG_SUM_CATALOG_LIST, MSG_HELP_CATALOG_LIST, REMOTE,
@@ -34,6 +37,12 @@ static const struct cli_command commands[] = {
       OFFICER, .run = agreement_revoke, .options = { OPT_REASON } },
     { "audit", "tail", "", 0, 0, MSG_SUM_AUDIT_TAIL, MSG_HELP_AUDIT_TAIL, OFFICER,
       .run = audit_tail, .options = { OPT_LINES, OPT_FOLLOW, OPT_DATASET, OPT_AGREEMENT, ROWS } },
+    { "audit", "search", "", 0, 0, MSG_SUM_AUDIT_SEARCH, MSG_HELP_AUDIT_SEARCH, OFFICER,
+      .run = audit_search, .options = { AUDIT_FILTERS, OPT_PERSON, OPT_FILTER, OPT_LIMIT, ROWS } },
+    { "audit", "filter", "save|list|delete [NAME]", 1, 2, MSG_SUM_AUDIT_FILTER,
+      MSG_HELP_AUDIT_FILTER, OFFICER, .run = audit_filter, .options = { AUDIT_FILTERS, ROWS } },
+    { "audit", "statistics", "", 0, 0, MSG_SUM_AUDIT_STATISTICS, MSG_HELP_AUDIT_STATISTICS, OFFICER,
+      .run = audit_statistics, .options = { OPT_BY, OPT_FROM, OPT_TO, ROWS } },
     { "audit", "checkpoint", "", 0, 0, MSG_SUM_AUDIT_CHECKPOINT, MSG_HELP_AUDIT_CHECKPOINT, OFFICER,
       .run = audit_checkpoint },
     { "audit", "export", "DIR", 1, 1, MSG_SUM_AUDIT_EXPORT, MSG_HELP_AUDIT_EXPORT, OFFICER,

@@ -84,6 +84,8 @@ bool dates_parse(const char *text, enum dates_side side, char text_r[DATES_TEXT_
         day.tm_min = 59;
         day.tm_sec = 59;
     }
+    if (side == DATES_NEXT_DAY)
+        day.tm_mday++;
     day.tm_isdst = -1;
     format_utc(mktime(&day), text_r);
     return true;

@@ -9,9 +9,9 @@
 #include <stdbool.h>
 
 enum { DATES_TEXT_BYTES = 40 };
-enum dates_side { DATES_START_OF_DAY, DATES_END_OF_DAY };
+enum dates_side { DATES_START_OF_DAY, DATES_END_OF_DAY, DATES_NEXT_DAY };
 
-/* "2027-01-31" (its first or last second, local time) or an RFC 3339 timestamp. False for anything
+/* "2027-01-31" (its first or last second, or the first of the next day, local time) or an RFC 3339 timestamp. False for anything
  * else, among them days that no month has. */
 bool dates_parse(const char *text, enum dates_side side, char text_r[DATES_TEXT_BYTES]);
 /* Now and `days` times 24 hours. */

@@ -83,6 +83,13 @@ enum cli_option {
     OPT_SM2_KEY,
     OPT_NEW_SM2_KEY,
     OPT_LEAF,
+    OPT_KIND,
+    OPT_DECISION,
+    OPT_OWNER,
+    OPT_SUBJECT,
+    OPT_EXCHANGE,
+    OPT_PERSON,
+    OPT_BY,
     OPT_COUNT
 };
 

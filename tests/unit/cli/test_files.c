@@ -51,6 +51,10 @@ static void test_dates(void **state)
             fail_msg("\"%s\" is no date", bad[i]);
     dates_after_days(1, text);
     assert_int_equal(strlen(text), 20);
+    char next[DATES_TEXT_BYTES];
+    assert_true(dates_parse("2027-12-31", DATES_NEXT_DAY, next));
+    assert_true(dates_parse("2028-01-01", DATES_START_OF_DAY, text));
+    assert_string_equal(next, text);
 }
 
 static void test_migration_names(void **state)
