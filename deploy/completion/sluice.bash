@@ -79,7 +79,7 @@ _sluice() {
   case $first in
     catalog) subcommands="list show drift" ;;
     agreement) subcommands="grant list show revoke" ;;
-    audit) subcommands="tail search filter statistics checkpoint export verify evidence policy rotate announce" ;;
+    audit) subcommands="tail search filter statistics opening checkpoint export verify evidence policy rotate announce" ;;
     quality) subcommands="assess report compare quarantine view replay" ;;
     schema) subcommands="check infer preview diff grants docs lossiness publish approve status" ;;
     config) subcommands="check" ;;
@@ -106,6 +106,7 @@ _sluice() {
     "audit search") options=" --dataset --agreement --purpose --kind --decision --department --owner --subject --from --to --exchange --person --filter --limit --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit filter") options=" --dataset --agreement --purpose --kind --decision --department --owner --subject --from --to --exchange --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit statistics") options=" --by --from --to --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit opening") options=" --reason --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit checkpoint") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit export") options=" --database --checkpoint --from --to --follow --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit verify") options=" --policy --older --leaf --endpoint --ca --cert --key --format --timeout --lang --help" ;;

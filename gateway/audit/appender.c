@@ -752,6 +752,14 @@ void audit_appender_forget(struct audit_appender *appender, void *worker)
     append_batch_forget(&appender->committed, worker);
 }
 
+int audit_appender_unwrap(const struct audit_appender *appender, struct slice entry_id,
+                          struct slice wrapped, uint8_t salt_r[SALT_BYTES])
+{
+    if (entry_id.len != UUID_BYTES)
+        return -1;
+    return salt_unwrap(appender->salt_key, entry_id.data, wrapped.data, wrapped.len, salt_r);
+}
+
 bool audit_appender_writable(const struct audit_appender *appender, const char **reason_r)
 {
     if (reason_r != NULL)

@@ -60,6 +60,10 @@ void audit_appender_receive(struct audit_appender *appender, void *worker,
 /* The worker is gone: its entries are still appended, nothing is sent to it any more. */
 void audit_appender_forget(struct audit_appender *appender, void *worker);
 
+/* Unwraps a stored salt. -1 when the key, the entry's id and the bytes do not belong together. */
+int audit_appender_unwrap(const struct audit_appender *appender, struct slice entry_id,
+                          struct slice wrapped, uint8_t salt_r[SALT_BYTES]);
+
 bool audit_appender_writable(const struct audit_appender *appender, const char **reason_r);
 /* Nothing waits and nothing is under way: the process may end. */
 bool audit_appender_idle(const struct audit_appender *appender);

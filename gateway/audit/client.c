@@ -60,6 +60,7 @@ struct audit_client {
     bool writable;
     char reason[ERR_TEXT_BYTES];
     struct audit_charge charge; /* of the entry being answered */
+    struct salt_opener *salts;
     struct audit_client_stats stats;
 };
 
@@ -68,6 +69,7 @@ static void run_flush(void *arg);
 static void run_deadlines(void *arg);
 static void run_denials(void *arg);
 static void run_settled(void *arg);
+static void send_question(void *arg, const uint8_t *message, size_t len);
 
 struct audit_client *audit_client_new(struct loop *loop, const struct audit_client_options *options)
 {
@@ -89,6 +91,7 @@ struct audit_client *audit_client_new(struct loop *loop, const struct audit_clie
     loop_timer_init(&client->denials_timer, loop, run_denials, client);
     loop_timer_init(&client->settled_timer, loop, run_settled, client);
     buf_init(&client->settled, AUDIT_FRAME_BYTES_MAX);
+    client->salts = salt_opener_new(loop, send_question, client);
     return client;
 }
 
@@ -118,6 +121,7 @@ void audit_client_free(struct audit_client **client)
     loop_timer_fini(&c->denials_timer);
     loop_timer_fini(&c->settled_timer);
     buf_fini(&c->settled);
+    salt_opener_free(&c->salts);
     free_all(&c->ready);
     free_all(&c->unsent);
     free_all(&c->sent);
@@ -453,6 +457,21 @@ void audit_client_settled(struct audit_client *client, const uint8_t *exchange_i
     loop_timer_start(&client->settled_timer, AUDIT_SETTLED_MS);
 }
 
+/* Without an auditor the question waits for its deadline. */
+static void send_question(void *arg, const uint8_t *message, size_t len)
+{
+    struct audit_client *client = arg;
+    if (client->attached)
+        client->options.send(client->options.arg, message, len);
+}
+
+struct salt_question *audit_client_unwrap(struct audit_client *client, const uint8_t *entry_id,
+                                          struct slice wrapped, int64_t deadline_us,
+                                          salt_opened_fn done, void *arg, struct err *err)
+{
+    return salt_opener_ask(client->salts, entry_id, wrapped, deadline_us, done, arg, err);
+}
+
 void audit_client_attached(struct audit_client *client)
 {
     client->attached = true;
@@ -567,6 +586,8 @@ void audit_client_on_message(struct audit_client *client,
 {
     if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_AUDIT_STATE)
         on_state(client, message->audit_state);
+    if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_SALT_UNWRAPPED)
+        salt_opener_on_message(client->salts, message->salt_unwrapped);
     if (message->body_case != SLUICE__INTERNAL__IPC_MESSAGE__BODY_APPENDED)
         return;
     const Sluice__Internal__AppendReply *reply = message->appended;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "audit/entry.h"
+#include "audit/salt_opener.h"
 #include "base/buf.h"
 #include "sluice/internal/ipc.pb-c.h"
 
@@ -77,7 +78,12 @@ void audit_client_cancel(struct audit_ticket **ticket);
  * need not be named as open when this process dies. `exchange_id` has UUID_BYTES. */
 void audit_client_settled(struct audit_client *client, const uint8_t *exchange_id);
 
-/* What arrived from the auditor: AppendReply and AuditState; anything else is ignored. */
+/* Asks the auditor to unwrap a salt: see salt_opener_ask and salt_question_cancel. */
+struct salt_question *audit_client_unwrap(struct audit_client *client, const uint8_t *entry_id,
+                                          struct slice wrapped, int64_t deadline_us,
+                                          salt_opened_fn done, void *arg, struct err *err);
+
+/* What arrived from the auditor: AppendReply, AuditState and SaltUnwrapped; anything else is ignored. */
 void audit_client_on_message(struct audit_client *client,
                              const Sluice__Internal__IpcMessage *message);
 /* A (new) auditor can be reached: sends all that waits; what an earlier one may have, as resent. */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "audit/salt.h"
 #include "audit/verify.h"
 #include "base/buf.h"
 
@@ -30,6 +31,7 @@ struct evidence_input {
     struct slice agreement;  /* serialised as its digest was taken; empty: none */
     const struct slice *key_changes;
     size_t key_change_count;
+    struct slice opened; /* opened/salt.json; empty: the salt is not open */
 };
 /* Puts the ZIP file into `zip_r`. INVALID_ARGUMENT: the leaf is no entry; INTERNAL: libzip. */
 int evidence_build(const struct evidence_input *input, struct buf *zip_r, struct err *err);
@@ -42,6 +44,26 @@ int evidence_verify(struct slice zip, const struct audit_policy *policy,
 /* Checks a proof file over a leaf. */
 void evidence_verify_proof(struct slice proof, struct slice leaf, const struct log_keys *keys,
                            const struct audit_policy *policy, struct verify_report *report);
+
+/* --- an opened salt ------------------------------------------------------------------------------ */
+struct evidence_opening {
+    const char *id;
+    const char *requested_by;
+    const char *approved_by;
+    const char *reason;
+    int64_t approved_us;
+};
+/* Appends opened/salt.json. -1 when a text is not UTF-8 or `out` is full. */
+int evidence_open_salt(const struct evidence_opening *opening, const uint8_t *salt,
+                       struct buf *out);
+/* The rest answers NULL when it holds, else what is wrong. */
+const char *evidence_read_salt(struct slice json, uint8_t salt_r[SALT_BYTES]);
+/* opened/filter.txt, the filter or key of the call, or opened/answer.bin, its whole answer. */
+enum evidence_salted { EVIDENCE_FILTER, EVIDENCE_ANSWER };
+const char *evidence_check_salted(const uint8_t *salt, enum evidence_salted what, struct slice data,
+                                  struct slice leaf);
+/* That the sub-salt of a disclosed row is derived from the salt. */
+const char *evidence_check_sub_salt(const uint8_t *salt, struct slice json);
 
 /* --- one disclosed row (or batch) -------------------------------------------------------------- */
 /* JSON: {"form": "ROW" or "BATCH", "row": i, "rows": n, "sub_salt": hex, "record": base64,

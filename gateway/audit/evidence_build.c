@@ -96,6 +96,8 @@ static int fill(struct bundle *bundle, const struct evidence_input *input, struc
         (void)snprintf(name, sizeof name, "key-changes/%04zu.note", i + 1);
         add(bundle, name, input->key_changes[i], true);
     }
+    if (input->opened.len > 0)
+        add(bundle, "opened/salt.json", input->opened, true);
     if (add_views(bundle, input, err) != 0)
         return -1;
     add(bundle, "SHA256SUMS", buf_slice(&bundle->sums), false);

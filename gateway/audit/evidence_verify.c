@@ -259,13 +259,34 @@ static void check_entry(struct bundle *bundle, struct slice leaf, struct slice a
         sluice__v1__audit_entry__free_unpacked(entry, NULL);
 }
 
+/* `salt`: NULL when it is not in the bundle. */
+static const char *check_open_member(const struct member *member, const uint8_t *salt,
+                                     struct slice leaf)
+{
+    struct slice data = buf_slice(&member->data);
+    uint8_t ignored[SALT_BYTES];
+    bool filter = strcmp(member->name, "opened/filter.txt") == 0;
+    if (strcmp(member->name, "opened/salt.json") == 0)
+        return evidence_read_salt(data, ignored);
+    if (filter || strcmp(member->name, "opened/answer.bin") == 0) {
+        if (salt == NULL)
+            return "opened/salt.json is missing, without which it cannot be checked";
+        return evidence_check_salted(salt, filter ? EVIDENCE_FILTER : EVIDENCE_ANSWER, data, leaf);
+    }
+    const char *fault = evidence_check_row(data, leaf);
+    return fault != NULL || salt == NULL ? fault : evidence_check_sub_salt(salt, data);
+}
+
 static void check_opened(struct bundle *bundle, struct slice leaf)
 {
+    const struct member *opened = find(bundle, "opened/salt.json");
+    uint8_t salt[SALT_BYTES];
+    bool known = opened != NULL && evidence_read_salt(buf_slice(&opened->data), salt) == NULL;
     for (size_t i = 0; i < bundle->count; i++) {
         const struct member *member = &bundle->members[i];
         if (strncmp(member->name, "opened/", 7) != 0)
             continue;
-        const char *fault = evidence_check_row(buf_slice(&member->data), leaf);
+        const char *fault = check_open_member(member, known ? salt : NULL, leaf);
         if (fault != NULL)
             verify_report_add(bundle->report, VERIFY_ROW, bundle->index, "%s: %s", member->name,
                               fault);

@@ -43,6 +43,8 @@ static const struct cli_command commands[] = {
       MSG_HELP_AUDIT_FILTER, OFFICER, .run = audit_filter, .options = { AUDIT_FILTERS, ROWS } },
     { "audit", "statistics", "", 0, 0, MSG_SUM_AUDIT_STATISTICS, MSG_HELP_AUDIT_STATISTICS, OFFICER,
       .run = audit_statistics, .options = { OPT_BY, OPT_FROM, OPT_TO, ROWS } },
+    { "audit", "opening", "request|approve|list [INDEX|ID]", 1, 2, MSG_SUM_AUDIT_OPENING,
+      MSG_HELP_AUDIT_OPENING, OFFICER, .run = audit_opening, .options = { OPT_REASON, ROWS } },
     { "audit", "checkpoint", "", 0, 0, MSG_SUM_AUDIT_CHECKPOINT, MSG_HELP_AUDIT_CHECKPOINT, OFFICER,
       .run = audit_checkpoint },
     { "audit", "export", "DIR", 1, 1, MSG_SUM_AUDIT_EXPORT, MSG_HELP_AUDIT_EXPORT, OFFICER,

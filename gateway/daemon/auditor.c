@@ -97,6 +97,24 @@ static void send_state(struct client *client, bool writable, const char *reason)
     ipc_send(client->ipc, &message);
 }
 
+static void unwrap(struct client *client, const Sluice__Internal__UnwrapSalt *question)
+{
+    Sluice__Internal__SaltUnwrapped answer = SLUICE__INTERNAL__SALT_UNWRAPPED__INIT;
+    Sluice__Internal__IpcMessage message = SLUICE__INTERNAL__IPC_MESSAGE__INIT;
+    uint8_t salt[SALT_BYTES];
+    answer.id = question->id;
+    if (audit_appender_unwrap(client->auditor->appender,
+                              slice_of(question->entry_id.data, question->entry_id.len),
+                              slice_of(question->wrapped.data, question->wrapped.len), salt) == 0) {
+        answer.salt.data = salt;
+        answer.salt.len = sizeof salt;
+    }
+    message.body_case = SLUICE__INTERNAL__IPC_MESSAGE__BODY_SALT_UNWRAPPED;
+    message.salt_unwrapped = &answer;
+    ipc_send(client->ipc, &message);
+    salt_wipe(salt);
+}
+
 static void on_worker_message(void *arg, const Sluice__Internal__IpcMessage *message, int fd)
 {
     struct client *client = arg;
@@ -108,6 +126,8 @@ static void on_worker_message(void *arg, const Sluice__Internal__IpcMessage *mes
     } else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_SETTLED) {
         open_calls_settle(client->open, message->settled->exchange_ids.data,
                           message->settled->exchange_ids.len);
+    } else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_UNWRAP_SALT) {
+        unwrap(client, message->unwrap_salt);
     }
 }
 

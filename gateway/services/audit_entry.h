@@ -8,6 +8,7 @@
 #define SLUICE_SERVICES_AUDIT_ENTRY_H
 
 #include "audit/checkpoint.h"
+#include "audit/evidence.h"
 #include "audit/proof.h"
 #include "services/admin.h"
 
@@ -31,6 +32,12 @@ struct audit_entry_state {
     struct slice agreement;
     struct slice *key_changes;
     size_t key_change_count;
+    struct evidence_opening opening; /* id NULL: the salt is not open to this officer */
+    uint8_t opening_entry[UUID_BYTES];
+    struct slice wrapped;
+    struct salt_question *question;
+    bool waiting_salt;
+    struct slice salt_json;
     struct buf zip;
     size_t sent;
     bool opened;

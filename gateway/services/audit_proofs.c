@@ -207,6 +207,95 @@ static enum step_result evidence_check(struct call *call)
     return audit_entry_check(call, request->index, request->entry_id);
 }
 
+static char *text_at(struct call *call, const struct db_rows *rows, int column)
+{
+    struct db_value value = db_value(rows, 0, column);
+    return arena_strndup(&call->arena, (const char *)value.data, value.len);
+}
+
+static int take_salt(struct call *call, const struct db_rows *rows, struct err *err)
+{
+    struct audit_entry_state *state = call->state;
+    (void)err;
+    if (db_row_count(rows) != 1)
+        return 0;
+    struct db_value entry = db_value(rows, 0, 1), wrapped = db_value(rows, 0, 2);
+    if (entry.len == UUID_BYTES)
+        memcpy(state->opening_entry, entry.data, UUID_BYTES);
+    state->wrapped = slice_of(arena_dup(&call->arena, wrapped.data, wrapped.len), wrapped.len);
+    state->opening.id = text_at(call, rows, 0);
+    state->opening.requested_by = text_at(call, rows, 3);
+    state->opening.approved_by = text_at(call, rows, 4);
+    state->opening.reason = text_at(call, rows, 5);
+    state->opening.approved_us = db_int8(db_value(rows, 0, 6));
+    state->admin.object = arena_format(&call->arena, "%s, its salt opened by opening %s",
+                                       state->admin.object, state->opening.id);
+    return 0;
+}
+
+/* Whether the entry's salt is open to this officer: the call's own entry will say so. */
+static enum step_result evidence_salt(struct call *call)
+{
+    const struct audit_entry_state *state = call->state;
+    const char *params[] = { arena_format(&call->arena, "%" PRId64, state->index),
+                             state->id[0] != '\0' ? state->id : NULL, call->identity.subject };
+    struct db_sql sql = { .text = "SELECT id::text, entry_id, wrapped, requested_by, approved_by,"
+                                  " reason, approved_us"
+                                  " FROM audit.opened_salt($1::bigint, $2::uuid, $3)",
+                          .param_count = 3,
+                          .params = arena_dup(&call->arena, params, sizeof params) };
+    return admin_run(call, &sql, take_salt);
+}
+
+static void on_salt(void *arg, const uint8_t *salt, const struct err *err)
+{
+    struct call *call = arg;
+    struct audit_entry_state *state = call->state;
+    struct buf json;
+    state->question = NULL;
+    state->waiting_salt = false;
+    buf_init(&json, EVIDENCE_MEMBER_BYTES_MAX);
+    if (err != NULL)
+        state->admin.failed = *err;
+    else if (evidence_open_salt(&state->opening, salt, &json) != 0)
+        (void)err_set(&state->admin.failed, ERR_INTERNAL, "EVIDENCE_FAILED",
+                      "the evidence bundle could not be made");
+    state->salt_json = slice_of(arena_dup(&call->arena, json.data, json.len), json.len);
+    buf_fini(&json);
+    call_resume(call);
+}
+
+static enum step_result evidence_unwrap(struct call *call)
+{
+    const struct gateway *gateway = call->context;
+    struct audit_entry_state *state = call->state;
+    if (state->opening.id == NULL || gateway->audit == NULL)
+        return STEP_NEXT;
+    err_clear(&state->admin.failed);
+    state->question = audit_client_unwrap(gateway->audit, state->opening_entry, state->wrapped,
+                                          call->deadline_us, on_salt, call, &call->err);
+    state->waiting_salt = state->question != NULL;
+    return state->waiting_salt ? STEP_WAIT : STEP_FAIL;
+}
+
+static enum step_result evidence_unwrapped(struct call *call)
+{
+    struct audit_entry_state *state = call->state;
+    if (state->waiting_salt)
+        return STEP_WAIT;
+    if (state->admin.failed.code == ERR_OK)
+        return STEP_NEXT;
+    call->err = state->admin.failed;
+    return STEP_FAIL;
+}
+
+static enum step_result evidence_outcome(struct call *call)
+{
+    struct audit_entry_state *state = call->state;
+    salt_question_cancel(&state->question);
+    return admin_outcome(call);
+}
+
 /* The agreement as it stood: it goes along only when it is the one whose digest the entry holds. */
 static int take_agreement(struct call *call, const struct db_rows *rows, struct err *err)
 {
@@ -313,6 +402,7 @@ static enum step_result evidence_answer(struct call *call)
         .agreement = state->agreement,
         .key_changes = state->key_changes,
         .key_change_count = state->key_change_count,
+        .opened = state->salt_json,
     };
     buf_init(&state->zip, EVIDENCE_BYTES_MAX);
     state->opened = true;
@@ -333,6 +423,7 @@ static void evidence_writable(struct call *call)
 static void evidence_finish(struct call *call, bool delivered)
 {
     struct audit_entry_state *state = call->state;
+    salt_question_cancel(&state->question);
     admin_finish(call, delivered);
     if (state->opened)
         buf_fini(&state->zip);
@@ -341,6 +432,8 @@ static void evidence_finish(struct call *call, bool delivered)
 static const struct step evidence_steps[] = {
     { "admit", admin_admit, NULL },
     { "check", evidence_check, NULL },
+    { "salt", evidence_salt, admin_ran },
+    { "unwrap", evidence_unwrap, evidence_unwrapped },
     { "record", admin_record, admin_recorded },
     { "checkpoint", audit_entry_checkpoint, NULL },
     { "find", audit_entry_find, admin_ran },
@@ -361,7 +454,7 @@ const struct rpc_method audit_evidence_method = {
     .input = &sluice__v1__export_evidence_request__descriptor,
     .state_size = sizeof(struct audit_entry_state),
     .steps = evidence_steps,
-    .outcome = admin_outcome,
+    .outcome = evidence_outcome,
     .writable = evidence_writable,
     .finish = evidence_finish,
 };

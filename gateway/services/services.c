@@ -29,6 +29,9 @@ extern const struct rpc_method audit_statistics_method;
 extern const struct rpc_method audit_filter_save_method;
 extern const struct rpc_method audit_filter_list_method;
 extern const struct rpc_method audit_filter_delete_method;
+extern const struct rpc_method audit_opening_request_method;
+extern const struct rpc_method audit_opening_approve_method;
+extern const struct rpc_method audit_opening_list_method;
 extern const struct rpc_method quality_assess_method;
 extern const struct rpc_method quality_report_method;
 extern const struct rpc_method quality_compare_method;
@@ -73,5 +76,8 @@ const struct rpc_method *const services_methods[] = {
     &audit_filter_list_method,
     &audit_statistics_method,
     &audit_filter_delete_method,
+    &audit_opening_request_method,
+    &audit_opening_approve_method,
+    &audit_opening_list_method,
     NULL,
 };

@@ -276,16 +276,114 @@ BEGIN
 END
 $$;
 
+-- --- opening salts: one officer asks, another one approves -------------------------------------------
+
+-- Who knows an entry's salt can try values against its digests, so it takes two officers, and the second is one
+-- of the department whose data it is. A request that nobody approves ends, and so does an approval.
+CREATE TABLE audit.opening (
+    id uuid PRIMARY KEY,
+    index bigint NOT NULL,
+    entry_id uuid NOT NULL,
+    dataset text NOT NULL,
+    department text NOT NULL, -- of the officer who asks
+    approver_department text NOT NULL,
+    reason text NOT NULL CHECK (octet_length(reason) BETWEEN 1 AND 512),
+    requested_by text NOT NULL,
+    requested_at timestamptz NOT NULL DEFAULT now(),
+    approved_by text,
+    approved_at timestamptz,
+    expires_at timestamptz NOT NULL,
+    CHECK ((approved_by IS NULL) = (approved_at IS NULL)),
+    CONSTRAINT two_officers CHECK (approved_by <> requested_by)
+);
+CREATE INDEX opening_by_department ON audit.opening (department, id);
+CREATE INDEX opening_by_approver ON audit.opening (approver_department, id);
+CREATE INDEX opening_by_index ON audit.opening (index);
+
+CREATE FUNCTION audit.opening_once() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog
+    AS $$
+BEGIN
+    IF OLD.approved_by IS NOT NULL OR OLD.expires_at <= now() OR NEW.approved_by IS NULL
+       OR (NEW.id, NEW.index, NEW.entry_id, NEW.dataset, NEW.department, NEW.approver_department, NEW.reason,
+           NEW.requested_by, NEW.requested_at)
+          IS DISTINCT FROM
+          (OLD.id, OLD.index, OLD.entry_id, OLD.dataset, OLD.department, OLD.approver_department, OLD.reason,
+           OLD.requested_by, OLD.requested_at)
+    THEN
+        RAISE EXCEPTION 'an opening can only be approved, once and before it expires'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER opening_once BEFORE UPDATE ON audit.opening
+    FOR EACH ROW EXECUTE FUNCTION audit.opening_once();
+CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON audit.opening
+    FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change();
+
+-- Answers false, and asks for nothing, when the entry has no salt: nothing in it was salted, or it was erased.
+-- Its owner's officers approve; of an entry without an owner those of the calling department.
+CREATE FUNCTION audit.request_opening(p_id uuid, p_index bigint, p_department text, p_officer text,
+    p_reason text, p_days integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog
+    AS $$
+BEGIN
+    INSERT INTO audit.opening (id, index, entry_id, dataset, department, approver_department, reason,
+                               requested_by, expires_at)
+        SELECT p_id, e.index, e.id, e.dataset, p_department,
+               CASE WHEN e.owner <> '' THEN e.owner ELSE e.department END, p_reason, p_officer,
+               now() + p_days * interval '1 day'
+        FROM audit.entry e JOIN audit.salt s ON s.entry_id = e.id
+        WHERE e.index = p_index AND (e.department = p_department OR e.owner = p_department);
+    RETURN FOUND;
+END
+$$;
+
+-- Answers whether it was approved by this call. The second officer is another one, of the approving department.
+CREATE FUNCTION audit.approve_opening(p_id uuid, p_department text, p_officer text, p_days integer)
+    RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog
+    AS $$
+BEGIN
+    UPDATE audit.opening o
+        SET approved_by = p_officer, approved_at = now(), expires_at = now() + p_days * interval '1 day'
+        WHERE o.id = p_id AND o.approver_department = p_department AND o.requested_by <> p_officer
+          AND o.approved_by IS NULL AND o.expires_at > now();
+    RETURN FOUND;
+END
+$$;
+
+-- The wrapped salt of an entry that is open now, for one of the two officers who opened it; no row otherwise.
+CREATE FUNCTION audit.opened_salt(p_index bigint, p_entry uuid, p_officer text)
+    RETURNS TABLE (id uuid, entry_id uuid, wrapped bytea, requested_by text, approved_by text,
+                   reason text, approved_us bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+    AS $$
+    SELECT o.id, o.entry_id, s.wrapped, o.requested_by, o.approved_by, o.reason,
+           (extract(epoch FROM o.approved_at) * 1000000)::bigint
+    FROM audit.opening o JOIN audit.salt s ON s.entry_id = o.entry_id
+    WHERE o.index = CASE WHEN p_entry IS NULL THEN p_index
+                         ELSE (SELECT i.index FROM audit.entry_id i WHERE i.id = p_entry) END
+      AND o.approved_by IS NOT NULL AND o.expires_at > now()
+      AND p_officer IN (o.requested_by, o.approved_by)
+    ORDER BY o.id DESC LIMIT 1
+$$;
+
 REVOKE ALL ON FUNCTION audit.day_of(bigint), audit.stands_for(bytea), audit.calls_of(smallint, bytea),
     audit.summarise(integer),
     audit.search(text, text, text, text, text, text, text, smallint, smallint, bigint, bigint, uuid, bytea,
         bigint, bigint, boolean, bigint),
     audit.statistics(text, date, date, text[], bigint),
+    audit.request_opening(uuid, bigint, text, text, text, integer),
+    audit.approve_opening(uuid, text, text, integer), audit.opened_salt(bigint, uuid, text),
     control.audit_filter_save(text, text, text, bytea, integer) FROM PUBLIC;
-GRANT SELECT ON audit.summary TO sluice_worker;
+GRANT SELECT ON audit.summary, audit.opening TO sluice_worker;
 GRANT SELECT, DELETE ON control.audit_filter TO sluice_worker;
 GRANT EXECUTE ON FUNCTION audit.summarise(integer),
     audit.search(text, text, text, text, text, text, text, smallint, smallint, bigint, bigint, uuid, bytea,
         bigint, bigint, boolean, bigint),
     audit.statistics(text, date, date, text[], bigint),
+    audit.request_opening(uuid, bigint, text, text, text, integer),
+    audit.approve_opening(uuid, text, text, integer), audit.opened_salt(bigint, uuid, text),
     control.audit_filter_save(text, text, text, bytea, integer) TO sluice_worker;
