@@ -114,6 +114,16 @@ enum counters_result counters_add(struct counters *counters, const uint8_t id[CO
     return COUNTERS_OK;
 }
 
+void counters_died(struct counters *counters, const uint8_t id[COUNTERS_BOOT_BYTES], uint64_t index,
+                   int64_t time_us)
+{
+    struct counters_boot *boot = slot(counters->boots, counters->room, id);
+    if (boot->last == 0)
+        return;
+    boot->died_us = time_us;
+    boot->died_index = index;
+}
+
 bool counters_next_gap(const struct counters *counters, size_t *boot, size_t *gap,
                        const struct counters_boot **boot_r, const struct counters_gap **gap_r)
 {

@@ -22,7 +22,9 @@ struct counters_gap { /* counts from..to are missing */
 
 struct counters_boot {
     uint8_t id[COUNTERS_BOOT_BYTES];
-    uint64_t last; /* the highest count seen */
+    uint64_t last;       /* the highest count seen */
+    int64_t died_us;     /* when the log told of its death; 0: it did not */
+    uint64_t died_index; /* of the entry that did */
     struct counters_gap *gaps;
     size_t gap_count;
     size_t gap_room;
@@ -41,6 +43,9 @@ void counters_fini(struct counters *counters);
 enum counters_result counters_add(struct counters *counters,
                                   const uint8_t boot[COUNTERS_BOOT_BYTES], uint64_t count,
                                   uint64_t index, int64_t time_us);
+/* The log tells that the process died; nothing happens when it counted no entry before. */
+void counters_died(struct counters *counters, const uint8_t boot[COUNTERS_BOOT_BYTES],
+                   uint64_t index, int64_t time_us);
 /* Iterates over what is missing in the end: start with zeros; false behind the last. */
 bool counters_next_gap(const struct counters *counters, size_t *boot, size_t *gap,
                        const struct counters_boot **boot_r, const struct counters_gap **gap_r);

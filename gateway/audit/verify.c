@@ -24,6 +24,7 @@ static const char *const names[VERIFY_CHECK_COUNT] = {
     [VERIFY_MEMBER] = "member",
     [VERIFY_NOTICE_TIME] = "time",
     [VERIFY_NOTICE_OPEN_GAP] = "open-gap",
+    [VERIFY_NOTICE_RECOVERED] = "recovered-gap",
     [VERIFY_NOTICE_KEY] = "key-event",
     [VERIFY_NOTICE_OLD_KEY] = "old-key",
     [VERIFY_NOTICE_PARTIAL] = "partial",

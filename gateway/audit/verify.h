@@ -36,9 +36,10 @@ enum verify_check {
     /* Notices: worth a look, no proof of wrong. */
     VERIFY_NOTICE_TIME,     /* clocks went back by more than VERIFY_CLOCK_SLACK_US */
     VERIFY_NOTICE_OPEN_GAP, /* counted shortly before the checkpoint, perhaps still on its way */
-    VERIFY_NOTICE_KEY,      /* a key event that the log's keys did not sign was passed over */
-    VERIFY_NOTICE_OLD_KEY,  /* signed by the keys before the newest change */
-    VERIFY_NOTICE_PARTIAL,  /* the export holds only some entries; the others' hashes were used */
+    VERIFY_NOTICE_RECOVERED, /* counted by a process shortly before its death, which the log tells of */
+    VERIFY_NOTICE_KEY,       /* a key event that the log's keys did not sign was passed over */
+    VERIFY_NOTICE_OLD_KEY, /* signed by the keys before the newest change */
+    VERIFY_NOTICE_PARTIAL, /* the export holds only some entries; the others' hashes were used */
     VERIFY_CHECK_COUNT,
     VERIFY_NOTICES_FROM = VERIFY_NOTICE_TIME
 };

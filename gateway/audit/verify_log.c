@@ -101,6 +101,16 @@ static void check_counter(struct walk *walk, const Sluice__V1__AuditEntry *entry
                           "too many counts of process %s are missing", boot);
 }
 
+/* The RECOVERY entry that sums up names the worker that died. */
+static void note_death(struct walk *walk, const Sluice__V1__AuditEntry *entry)
+{
+    uint8_t boot[COUNTERS_BOOT_BYTES];
+    const char *object = entry->what != NULL ? entry->what->object : "";
+    if (entry->kind == SLUICE__V1__AUDIT_ENTRY__KIND__RECOVERY && entry->stands_for > 0 &&
+        strlen(object) == 2 * sizeof boot && hex_decode(object, 2 * sizeof boot, boot))
+        counters_died(&walk->counters, boot, walk->index, entry->time_us);
+}
+
 static void check_entry(struct walk *walk, const Sluice__V1__AuditEntry *entry)
 {
     int64_t index = (int64_t)walk->index;
@@ -110,6 +120,7 @@ static void check_entry(struct walk *walk, const Sluice__V1__AuditEntry *entry)
         verify_report_add(walk->report, VERIFY_ENTRY, index, "no id or no process id");
     else
         check_counter(walk, entry);
+    note_death(walk, entry);
     if (entry->time_us < 0 || entry->time_us > TIME_US_MAX)
         verify_report_add(walk->report, VERIFY_ENTRY, index, "no time");
     else if (entry->time_us < walk->latest_us - VERIFY_CLOCK_SLACK_US)
@@ -416,6 +427,14 @@ static int walk_bundle(struct walk *walk)
 /* --- what lies beside ---------------------------------------------------------------------------
  */
 
+/* A process takes what it counted in its last seconds along when it dies. Nothing was released for
+ * it, because nobody is answered before the entry is stored; only so much does a death explain. */
+static bool recovered(const struct counters_boot *boot, const struct counters_gap *gap)
+{
+    return boot->died_us > 0 && gap->time_us > boot->died_us - OPEN_GAP_US &&
+           gap->time_us <= boot->died_us;
+}
+
 static void check_gaps(struct walk *walk)
 {
     size_t at = 0, gap_at = 0;
@@ -424,6 +443,12 @@ static void check_gaps(struct walk *walk)
     while (counters_next_gap(&walk->counters, &at, &gap_at, &boot, &gap)) {
         char id[2 * COUNTERS_BOOT_BYTES + 1];
         hex_encode(boot->id, COUNTERS_BOOT_BYTES, id);
+        if (recovered(boot, gap)) {
+            verify_report_add(walk->report, VERIFY_NOTICE_RECOVERED, (int64_t)gap->index,
+                              "counts %" PRIu64 " to %" PRIu64 " of process %s; entry %" PRIu64,
+                              gap->from, gap->to, id, boot->died_index);
+            continue;
+        }
         bool open = gap->time_us > walk->latest_us - OPEN_GAP_US;
         verify_report_add(walk->report, open ? VERIFY_NOTICE_OPEN_GAP : VERIFY_COUNTER_GAP,
                           (int64_t)gap->index, "counts %" PRIu64 " to %" PRIu64 " of process %s",

@@ -184,6 +184,23 @@ void sample_log_grow(struct sample_log *log, size_t count)
     }
 }
 
+void sample_log_recovery(struct sample_log *log, size_t who)
+{
+    uint8_t boot[16];
+    char hex[2 * sizeof boot + 1];
+    memset(boot, (int)(who + 1), sizeof boot);
+    hex_encode(boot, sizeof boot, hex);
+    struct audit_entry_fields fields = {
+        .kind = SLUICE__V1__AUDIT_ENTRY__KIND__RECOVERY,
+        .outcome = SLUICE__V1__AUDIT_ENTRY__OUTCOME__FAILED,
+        .rule = "recovery",
+        .reason = "DELIVERY_UNKNOWN",
+        .object = hex,
+        .stands_for = 1,
+    };
+    add(log, &fields);
+}
+
 void sample_log_key_event(struct sample_log *log, const char *object)
 {
     struct audit_entry_fields fields = {

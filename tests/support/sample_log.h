@@ -47,6 +47,8 @@ char *sample_policy(const struct note_signer *signer);
 void sample_log_grow(struct sample_log *log, size_t count);
 /* Appends an entry of kind KEY_EVENT that says `object`. */
 void sample_log_key_event(struct sample_log *log, const char *object);
+/* Appends the entry that tells of the death of one of the two processes. */
+void sample_log_recovery(struct sample_log *log, size_t who);
 /* Makes hash and columns of an entry fit its leaf, as a careful forger would. */
 void sample_entry_fit(struct sample_entry *entry, size_t index);
 struct sample_entry sample_entry_dup(const struct sample_entry *entry);

@@ -544,6 +544,45 @@ static void test_an_entry_that_never_came_leaves_a_gap(void **state)
     buf_fini(&note);
 }
 
+/* Only what a process counted in its last seconds goes with it; anything else looks like an omission. */
+static void test_a_death_explains_the_gap_before_it(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t between; /* seconds from the gap to the entry that tells of the death */
+        size_t who;
+        bool before; /* told before the gap */
+        bool explained;
+    } cases[] = { { 3, 0, false, true },
+                  { 30, 0, false, false },
+                  { 3, 1, false, false },
+                  { 3, 0, true, false } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct verify_report report;
+        struct buf note;
+        buf_init(&note, NOTE_BYTES_MAX);
+        sample_log_init(&sample, false);
+        sample_log_grow(&sample, 40);
+        if (cases[i].before)
+            sample_log_recovery(&sample, cases[i].who);
+        sample.next_counter[0]++;
+        sample_log_grow(&sample, cases[i].between);
+        if (!cases[i].before)
+            sample_log_recovery(&sample, cases[i].who);
+        sample_log_grow(&sample, 60);
+        folder = sample_folder();
+        sample_log_sign(&sample, sample.signer, sample.count, &note);
+        sample_log_export(&sample, folder, buf_slice(&note));
+        check(folder, NULL, &report);
+        assert_int_equal(report.bad, cases[i].explained ? 0 : 1);
+        assert_int_equal(report.notices, cases[i].explained ? 1 : 0);
+        assert_int_equal(report.findings[0].check,
+                         cases[i].explained ? VERIFY_NOTICE_RECOVERED : VERIFY_COUNTER_GAP);
+        close_sample();
+        buf_fini(&note);
+    }
+}
+
 static void change_keys(const struct note_signer *from, const struct note_signer *to)
 {
     struct buf change;
@@ -608,6 +647,7 @@ int main(void)
         cmocka_unit_test(test_a_careful_forger_is_found_without_an_older_copy),
         cmocka_unit_test(test_a_rewritten_log_is_found_by_what_was_kept),
         cmocka_unit_test(test_an_entry_that_never_came_leaves_a_gap),
+        cmocka_unit_test(test_a_death_explains_the_gap_before_it),
         cmocka_unit_test(test_keys_follow_the_chain_from_the_pinned_one),
     };
     const struct CMUnitTest bits[] = { cmocka_unit_test(test_every_bit_of_a_larger_log) };
