@@ -663,7 +663,7 @@ def commands():
 
 
 def test_every_command_teaches(gateway):
-    assert len(commands()) == 48
+    assert len(commands()) == 49
     for command in commands():
         for language in ("en", "zh"):
             result = offline(*command, "--help", "--lang", language)
