@@ -202,7 +202,7 @@ static void set_columns(struct query *query, json_t *names)
         if (name != NULL)
             columns[used++] = name;
     }
-    output_set_columns(query->output, columns, used);
+    output_set_fields(query->output, columns, used);
     free(columns);
 }
 

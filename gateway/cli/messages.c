@@ -25,6 +25,15 @@ static const struct {
 #undef HINT
 };
 
+static const struct {
+    const char *name;
+    const char *heading;
+} headings_zh[] = {
+#define HEADING(name_, heading_) { name_, heading_ },
+#include "cli/texts/headings_zh.def"
+#undef HEADING
+};
+
 static enum language chosen = LANGUAGE_EN;
 
 void messages_set_language(enum language language)
@@ -78,4 +87,14 @@ const char *message_reason_hint(const char *reason)
         if (strcmp(hints_zh[i].reason, reason) == 0)
             return hints_zh[i].hint;
     return NULL;
+}
+
+const char *message_heading(const char *name)
+{
+    if (chosen != LANGUAGE_ZH)
+        return name;
+    for (size_t i = 0; i < sizeof headings_zh / sizeof headings_zh[0]; i++)
+        if (strcmp(headings_zh[i].name, name) == 0)
+            return headings_zh[i].heading;
+    return name;
 }

@@ -34,4 +34,7 @@ char *message_fill(enum message_id id, const char *const *args, size_t count);
  * has none: the gateway's own sentence is English). */
 const char *message_reason_hint(const char *reason);
 
+/* The heading of a column in the chosen language; `name` where there is no other. */
+const char *message_heading(const char *name);
+
 #endif

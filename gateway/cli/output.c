@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cli/messages.h"
 #include "cli/text.h"
 
 enum {
@@ -22,6 +23,7 @@ struct output {
     size_t *widths;
     size_t column_count;
     bool columns_given;
+    bool own; /* the columns are the command's, not fields of somebody's records */
     bool csv_raw;
     bool csv_header;
     bool terminal;
@@ -105,6 +107,13 @@ void output_set_columns(struct output *output, const char *const *names, size_t 
         if (!has_column(output, names[i]))
             add_column(output, names[i]);
     output->columns_given = count > 0;
+    output->own = true;
+}
+
+void output_set_fields(struct output *output, const char *const *names, size_t count)
+{
+    output_set_columns(output, names, count);
+    output->own = false;
 }
 
 void output_set_csv(struct output *output, bool raw, bool header)
@@ -171,10 +180,16 @@ static void append_padded(struct buf *line, const char *cell, size_t width, bool
         (void)buf_append_byte(line, ' ');
 }
 
+/* Programs read JSON and CSV by their names; a table is for people. */
+static char *table_heading(const struct output *o, size_t column)
+{
+    return text_safe(o->own ? message_heading(o->columns[column]) : o->columns[column]);
+}
+
 static int table_header(struct output *o)
 {
     for (size_t i = 0; i < o->column_count; i++) {
-        char *name = text_safe(o->columns[i]);
+        char *name = table_heading(o, i);
         append_padded(&o->line, name, o->widths[i], i + 1 == o->column_count);
         free(name);
     }
@@ -201,7 +216,7 @@ static int table_row(struct output *o, const json_t *row)
 static void table_measure(struct output *o)
 {
     for (size_t i = 0; i < o->column_count; i++) {
-        char *name = text_safe(o->columns[i]);
+        char *name = table_heading(o, i);
         o->widths[i] = utf8_columns(name);
         free(name);
         for (size_t r = 0; r < json_array_size(o->held); r++) {

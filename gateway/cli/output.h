@@ -26,6 +26,8 @@ void output_free(struct output **output); /* without writing what is held back *
 
 /* Columns of a table or CSV, in order; before the first row. Without them the first rows decide. */
 void output_set_columns(struct output *output, const char *const *names, size_t count);
+/* The same of fields of records, whose names are not translated in the heading of a table. */
+void output_set_fields(struct output *output, const char *const *names, size_t count);
 /* `raw`: CSV text cells that begin with = + - @ are written as they are. `header`: write one. */
 void output_set_csv(struct output *output, bool raw, bool header);
 /* CSV text is escaped like table text when it goes to a terminal. */

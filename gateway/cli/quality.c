@@ -159,7 +159,7 @@ static void show_key_and_age(const json_t *run)
 
 static void show_freshness(const json_t *item)
 {
-    char age[TEXT_COUNT_BYTES], bound[TEXT_COUNT_BYTES];
+    char age[TEXT_DURATION_BYTES], bound[TEXT_DURATION_BYTES];
     const char *field = remote_text(item, "field");
 
     text_duration((uint64_t)remote_integer(item, "ageSeconds"), age);

@@ -208,7 +208,7 @@ static const char *skip_digits(const char *at)
     return at;
 }
 
-void text_duration(uint64_t seconds, char text_r[TEXT_COUNT_BYTES])
+void text_duration(uint64_t seconds, char text_r[TEXT_DURATION_BYTES])
 {
     static const struct {
         uint64_t seconds;
@@ -222,10 +222,10 @@ void text_duration(uint64_t seconds, char text_r[TEXT_COUNT_BYTES])
     uint64_t rest =
         units[unit].seconds == 1 ? 0 : seconds % units[unit].seconds / units[unit + 1].seconds;
     if (rest > 0)
-        (void)snprintf(text_r, TEXT_COUNT_BYTES, "%" PRIu64 " %s %" PRIu64 " %s", count,
+        (void)snprintf(text_r, TEXT_DURATION_BYTES, "%" PRIu64 " %s %" PRIu64 " %s", count,
                        units[unit].name, rest, units[unit + 1].name);
     else
-        (void)snprintf(text_r, TEXT_COUNT_BYTES, "%" PRIu64 " %s", count, units[unit].name);
+        (void)snprintf(text_r, TEXT_DURATION_BYTES, "%" PRIu64 " %s", count, units[unit].name);
 }
 
 bool text_is_number(const char *text)

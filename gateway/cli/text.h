@@ -31,8 +31,9 @@ int text_append_cell(struct buf *out, const json_t *value);
 enum { TEXT_COUNT_BYTES = 32 };
 void text_count(uint64_t count, char text_r[TEXT_COUNT_BYTES]);
 
-/* "3 d 4 h", the two largest units of d, h, min, s; `text_r` has TEXT_COUNT_BYTES. */
-void text_duration(uint64_t seconds, char text_r[TEXT_COUNT_BYTES]);
+/* "3 d 4 h", the two largest units of d, h, min, s; `text_r` has TEXT_DURATION_BYTES. */
+enum { TEXT_DURATION_BYTES = 64 };
+void text_duration(uint64_t seconds, char text_r[TEXT_DURATION_BYTES]);
 
 /* True for a JSON number written as text, as proto3 JSON writes 64-bit integers. */
 bool text_is_number(const char *text);

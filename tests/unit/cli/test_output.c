@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/messages.h"
 #include "cli/output.h"
 
 struct writer {
@@ -54,6 +55,30 @@ static void test_table_aligns_by_display_columns(void **state)
                      "----  ------  ----------\n"
                      "朝阳  110105  \n"
                      "a             {\"x\": [1]}\n");
+}
+
+/* Programs read the names: only the heading of a table is for people. */
+static void test_headings_are_in_the_readers_language(void **state)
+{
+    static const char *const names[] = { "name", "dataset", "x" };
+    static const char *const row = "{\"name\":\"a\",\"dataset\":\"b\",\"x\":1}";
+    struct writer w;
+
+    (void)state;
+    messages_set_language(LANGUAGE_ZH);
+    writer_open(&w, OUTPUT_TABLE);
+    output_set_columns(w.output, names, 3);
+    writer_row(&w, row);
+    writer_close(&w, "名称  数据集  x\n----  ------  -\na     b       1\n");
+    writer_open(&w, OUTPUT_CSV);
+    output_set_columns(w.output, names, 3);
+    writer_row(&w, row);
+    writer_close(&w, "name,dataset,x\r\na,b,1\r\n");
+    writer_open(&w, OUTPUT_TABLE); /* fields of a record keep their names */
+    output_set_fields(w.output, names, 3);
+    writer_row(&w, row);
+    writer_close(&w, "name  dataset  x\n----  -------  -\na     b        1\n");
+    messages_set_language(LANGUAGE_EN);
 }
 
 static void test_table_escapes_what_a_terminal_would_obey(void **state)
@@ -204,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_aligns_by_display_columns),
+        cmocka_unit_test(test_headings_are_in_the_readers_language),
         cmocka_unit_test(test_table_escapes_what_a_terminal_would_obey),
         cmocka_unit_test(test_csv_quotes_and_guards_formulas),
         cmocka_unit_test(test_csv_raw_without_header),

@@ -123,7 +123,7 @@ static void test_durations(void **state)
                  { 604800, "7 d" },
                  { 86400 + 3 * 3600 + 5, "1 d 3 h" },
                  { UINT64_MAX, "213503982334601 d 7 h" } };
-    char text[TEXT_COUNT_BYTES];
+    char text[TEXT_DURATION_BYTES];
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
