@@ -18,6 +18,7 @@
 #include "net/loop.h"
 #include "net/tls.h"
 #include "rpc/server.h"
+#include "services/audit_sums.h"
 #include "services/gateway.h"
 #include "services/schema_store.h"
 #include "services/services.h"
@@ -101,6 +102,7 @@ static void drain(struct worker *worker, int64_t limit_ms)
     worker->draining = true;
     worker->drain_deadline_us = deadline_us;
     worker->gateway.draining = true;
+    audit_sums_stop(worker->gateway.audit_sums);
     if (worker->systems == NULL) { /* not open yet: nobody is being served */
         if (worker->failure.code == ERR_OK)
             loop_stop(worker->loop); /* else it ends by itself, once the reason is written down */

@@ -42,6 +42,12 @@ struct audit_sums *audit_sums_new(struct loop *loop, struct behind *behind)
     return sums;
 }
 
+void audit_sums_stop(struct audit_sums *sums)
+{
+    if (sums != NULL)
+        loop_timer_cancel(&sums->timer);
+}
+
 void audit_sums_free(struct audit_sums **sums)
 {
     if (*sums == NULL)

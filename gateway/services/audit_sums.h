@@ -15,6 +15,8 @@ enum {
 
 struct audit_sums;
 struct audit_sums *audit_sums_new(struct loop *loop, struct behind *behind);
+/* No further round: for a worker that drains. Accepts NULL. */
+void audit_sums_stop(struct audit_sums *sums);
 void audit_sums_free(struct audit_sums **sums);
 
 #endif

@@ -384,7 +384,7 @@ REVOKE ALL ON FUNCTION audit.day_of(bigint), audit.stands_for(bytea), audit.call
     audit.statistics(text, date, date, text[], bigint),
     audit.request_opening(uuid, bigint, text, text, text, integer),
     audit.approve_opening(uuid, text, text, integer), audit.opened_salt(bigint, uuid, text),
-    control.audit_filter_save(text, text, text, bytea, integer) FROM PUBLIC;
+    audit.opening_once(), control.audit_filter_save(text, text, text, bytea, integer) FROM PUBLIC;
 GRANT SELECT ON audit.summary, audit.opening TO sluice_worker;
 GRANT SELECT, DELETE ON control.audit_filter TO sluice_worker;
 GRANT EXECUTE ON FUNCTION audit.summarise(integer),
