@@ -88,13 +88,14 @@ static struct authz_dataset *dataset_of(struct authz *authz, const char *name)
     return dataset;
 }
 
-/* Agreements never change but by revocation, so a known one only takes over that flag. */
+/* Agreements never change but by revocation and suspension, so a known one only takes over these. */
 static void take_grant(struct authz *authz, const struct db_rows *rows, int row)
 {
     struct authz_grant *fresh = authz_grant_new(authz, rows, row);
     struct authz_grant *known = strmap_get(&authz->grants, fresh->id);
     if (known != NULL) {
         known->revoked = known->revoked || fresh->revoked;
+        known->suspended = fresh->suspended;
         authz_grant_unref(fresh);
         return;
     }

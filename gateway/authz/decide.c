@@ -41,7 +41,8 @@ static bool has_purpose(const struct authz_grant *grant, const char *purpose)
 
 static bool is_valid_now(const struct authz_grant *grant, int64_t now_us)
 {
-    return !grant->revoked && now_us >= grant->valid_from_us && now_us < grant->valid_until_us;
+    return !grant->revoked && !grant->suspended && now_us >= grant->valid_from_us &&
+           now_us < grant->valid_until_us;
 }
 
 /* Without an agreement id: the only live one for this purpose and mode; else the caller must
@@ -76,6 +77,10 @@ static int check_validity(const struct authz_grant *grant, int64_t now_us,
     if (grant->revoked)
         return refuse(answer, "agreement.revoked", err, ERR_PERMISSION_DENIED, "AGREEMENT_REVOKED",
                       "the agreement was revoked; ask the owner for a new one");
+    if (grant->suspended)
+        return refuse(answer, "agreement.suspended", err, ERR_PERMISSION_DENIED,
+                      "AGREEMENT_SUSPENDED",
+                      "the agreement is suspended; ask the owner what must be put in order");
     if (now_us < grant->valid_from_us)
         return refuse(answer, "agreement.validity", err, ERR_PERMISSION_DENIED,
                       "AGREEMENT_NOT_YET_VALID", "the agreement is not in force yet");

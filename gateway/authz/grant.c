@@ -14,7 +14,7 @@ const char authz_grants_sql[] =
     " (extract(epoch FROM valid_from) * 1000000)::bigint,"
     " (extract(epoch FROM valid_until) * 1000000)::bigint,"
     " (rate_per_second * 1000000)::bigint, rate_burst, legal_basis, digest,"
-    " (revoked_at IS NOT NULL), daily_quota"
+    " (revoked_at IS NOT NULL), daily_quota, (suspended_at IS NOT NULL)"
     " FROM control.agreement WHERE epoch > $1::bigint ORDER BY epoch";
 
 static unsigned parse_modes(struct arena *arena, struct db_value value)
@@ -88,6 +88,7 @@ struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_r
         memcpy(grant->digest, digest.data, sizeof grant->digest);
     grant->revoked = db_bool(db_value(rows, row, 15));
     grant->daily_quota = db_int8(db_value(rows, row, 16));
+    grant->suspended = db_bool(db_value(rows, row, 17));
     grant->dataset = schema_bundle_find(authz->bundle, grant->dataset_name);
     if (grant->dataset == NULL) {
         (void)err_set(&grant->broken, ERR_NOT_FOUND, "DATASET_NOT_FOUND",

@@ -42,6 +42,7 @@ struct authz_grant {
     const char *legal_basis;
     uint8_t digest[32];
     bool revoked;
+    bool suspended;
     struct err broken; /* code OK: usable; else why it does not fit the current schema */
     uint8_t fields[PLAN_BITMAP_BYTES];
     struct schema_filter *row_filter;
@@ -85,7 +86,7 @@ struct authz {
 
 void authz_grant_unref(struct authz_grant *grant);
 /* grant.c: one row of control.agreement. */
-enum { GRANT_COLUMNS = 17 };
+enum { GRANT_COLUMNS = 18 };
 extern const char authz_grants_sql[];
 struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_rows *rows, int row);
 

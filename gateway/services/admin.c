@@ -172,6 +172,33 @@ enum step_result admin_recorded(struct call *call)
     return STEP_NEXT;
 }
 
+/* --- settle ------------------------------------------------------------------------------------ */
+
+static void on_settled(void *arg)
+{
+    struct call *call = arg;
+    ((struct admin *)call->state)->settling = false;
+    call_resume(call);
+}
+
+enum step_result admin_settle(struct call *call, int64_t delay_ms)
+{
+    const struct gateway *gateway = call->context;
+    struct admin *admin = call->state;
+    loop_timer_init(&admin->settle, gateway->loop, on_settled, call);
+    admin->settling = true;
+    loop_timer_start(&admin->settle, delay_ms);
+    return STEP_WAIT;
+}
+
+enum step_result admin_settled(struct call *call)
+{
+    const struct admin *admin = call->state;
+    return admin->settling ? STEP_WAIT : STEP_NEXT;
+}
+
+/* --- the end ----------------------------------------------------------------------------------- */
+
 enum step_result admin_outcome(struct call *call)
 {
     const struct gateway *gateway = call->context;
@@ -194,6 +221,7 @@ void admin_finish(struct call *call, bool delivered)
 {
     (void)delivered;
     struct admin *admin = call->state;
+    loop_timer_fini(&admin->settle);
     db_lease_release(&admin->lease);
     audit_client_cancel(&admin->ticket);
 }

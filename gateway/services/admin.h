@@ -15,6 +15,8 @@ struct admin {
     struct audit_ticket *ticket;
     bool waiting_db;
     bool waiting_entry;
+    struct loop_timer settle;
+    bool settling;
     bool recorded;
     int64_t index; /* of the entry, once recorded */
     char *note;    /* the signed checkpoint that covers the entry, once recorded */
@@ -43,6 +45,10 @@ enum step_result admin_ran(struct call *call);
 /* Appends the call's entry (ALLOWED) and waits; the resumed half is admin_recorded. */
 enum step_result admin_record(struct call *call);
 enum step_result admin_recorded(struct call *call);
+
+/* Waits until what the answer says is true everywhere; the resumed half is admin_settled. */
+enum step_result admin_settle(struct call *call, int64_t delay_ms);
+enum step_result admin_settled(struct call *call);
 
 /* Hooks of struct rpc_method for methods that are recorded. */
 enum step_result admin_outcome(struct call *call);

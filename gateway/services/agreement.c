@@ -6,25 +6,17 @@
 #include "schema/filter.h"
 #include "services/admin.h"
 #include "services/agreement_rows.h"
+#include "services/agreement_terms.h"
 
 enum {
     AGREEMENT_PAGE_DEFAULT = 100,
     AGREEMENT_PAGE_MAX = 1000,
-    /* A grant answers when every worker has had time to read it; a revocation when every lease that
-     * could still rest on the old state has run out: after that answer no record leaves anywhere.
-     */
-    GRANT_SETTLE_MS = AUTHZ_POLL_MS + 100,
-    REVOKE_SETTLE_MS = AUTHZ_LEASE_MS,
 };
 
 struct agreement_call {
     struct admin admin; /* first */
-    struct loop_timer settle;
-    bool settling;
     Sluice__V1__Agreement *agreement;
-    char consumer_department[IDENTITY_NAME_BYTES];
-    char consumer_system[IDENTITY_NAME_BYTES];
-    uint8_t digest[AGREEMENT_DIGEST_BYTES];
+    struct agreement_consumer consumer;
 };
 
 static char *text_of_int(struct arena *arena, int64_t number)
@@ -42,43 +34,11 @@ static int invalid(struct call *call, const char *reason, const char *text)
     return err_set(&call->err, ERR_INVALID_ARGUMENT, reason, "%s", text);
 }
 
-/* --- settle: the answer waits until what it says is true everywhere -------------------------- */
-
-static void settled(void *arg)
-{
-    struct call *call = arg;
-    ((struct agreement_call *)call->state)->settling = false;
-    call_resume(call);
-}
-
-static enum step_result settle(struct call *call, int64_t delay_ms)
-{
-    const struct gateway *gateway = call->context;
-    struct agreement_call *state = call->state;
-    loop_timer_init(&state->settle, gateway->loop, settled, call);
-    state->settling = true;
-    loop_timer_start(&state->settle, delay_ms);
-    return STEP_WAIT;
-}
-
-static enum step_result settle_done(struct call *call)
-{
-    const struct agreement_call *state = call->state;
-    return state->settling ? STEP_WAIT : STEP_NEXT;
-}
-
 static enum step_result answer_agreement(struct call *call)
 {
     const struct agreement_call *state = call->state;
     call_answer(call, &state->agreement->base);
     return STEP_NEXT;
-}
-
-static void agreement_finish(struct call *call, bool delivered)
-{
-    struct agreement_call *state = call->state;
-    loop_timer_fini(&state->settle);
-    admin_finish(call, delivered);
 }
 
 static int take_one(struct call *call, const struct db_rows *rows, struct err *err)
@@ -100,7 +60,7 @@ static bool is_id(const char *text)
            strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
-static char *make_id(struct arena *arena)
+char *agreement_make_id(struct arena *arena)
 {
     static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
     uint8_t random[12];
@@ -111,19 +71,20 @@ static char *make_id(struct arena *arena)
     return arena_format(arena, "agr-%s", text);
 }
 
-static int check_consumer(struct call *call, const char *consumer)
+static int check_consumer(struct call *call, const char *consumer,
+                          struct agreement_consumer *consumer_r)
 {
     const struct gateway *gateway = call->context;
-    struct agreement_call *state = call->state;
     const char *slash = strchr(consumer, '/');
     size_t department_len = slash != NULL ? (size_t)(slash - consumer) : 0;
     if (slash == NULL || department_len == 0 || department_len >= IDENTITY_NAME_BYTES ||
         slash[1] == '\0' || strlen(slash + 1) >= IDENTITY_NAME_BYTES)
         return invalid(call, "CONSUMER_INVALID",
                        "name the consumer as <department>/<system> or <department>/*");
-    memcpy(state->consumer_department, consumer, department_len);
-    memcpy(state->consumer_system, slash + 1, strlen(slash + 1) + 1);
-    if (!authz_department_known(gateway->authz, state->consumer_department))
+    memset(consumer_r, 0, sizeof *consumer_r);
+    memcpy(consumer_r->department, consumer, department_len);
+    memcpy(consumer_r->system, slash + 1, strlen(slash + 1) + 1);
+    if (!authz_department_known(gateway->authz, consumer_r->department))
         return invalid(call, "DEPARTMENT_UNKNOWN", "the consumer's department is not registered");
     return 0;
 }
@@ -198,6 +159,16 @@ static int check_filter(struct call *call, const struct schema_dataset *dataset,
     return 0;
 }
 
+int agreement_check_terms(struct call *call, const struct schema_dataset *dataset,
+                          Sluice__V1__Agreement *agreement, struct agreement_consumer *consumer_r)
+{
+    if (check_consumer(call, agreement->consumer, consumer_r) < 0 ||
+        check_fields(call, dataset, agreement) < 0 || check_scope(call, agreement) < 0 ||
+        check_validity(call, agreement) < 0)
+        return -1;
+    return check_filter(call, dataset, agreement->row_filter);
+}
+
 static enum step_result grant_check(struct call *call)
 {
     const struct gateway *gateway = call->context;
@@ -223,25 +194,21 @@ static enum step_result grant_check(struct call *call)
     }
     state->admin.owner = dataset->department;
     if (agreement->id[0] == '\0')
-        agreement->id = make_id(&call->arena);
+        agreement->id = agreement_make_id(&call->arena);
     else if (!is_id(agreement->id))
         return invalid(call, "AGREEMENT_ID",
                        "an agreement id has 3 to 63 lower-case letters, digits and '-'") < 0
                    ? STEP_FAIL
                    : STEP_NEXT;
-    if (check_consumer(call, agreement->consumer) < 0 ||
-        check_fields(call, dataset, agreement) < 0 || check_scope(call, agreement) < 0 ||
-        check_validity(call, agreement) < 0 ||
-        check_filter(call, dataset, agreement->row_filter) < 0)
+    if (agreement_check_terms(call, dataset, agreement, &state->consumer) < 0)
         return STEP_FAIL;
-    agreement_digest(agreement, state->digest);
     state->admin.rule = "owner";
     state->admin.agreement = agreement->id;
     state->admin.object = agreement->id;
     return STEP_NEXT;
 }
 
-static char *modes_array(struct arena *arena, const Sluice__V1__Agreement *agreement)
+char *agreement_modes_array(struct arena *arena, const Sluice__V1__Agreement *agreement)
 {
     char **modes = arena_array(arena, agreement->n_modes, sizeof *modes);
     for (size_t i = 0; i < agreement->n_modes; i++)
@@ -258,25 +225,37 @@ static int take_inserted(struct call *call, const struct db_rows *rows, struct e
     return take_one(call, rows, err);
 }
 
-static enum step_result grant_insert(struct call *call)
+const char agreement_insert_sql[] =
+    "INSERT INTO control.agreement (id, consumer_department,"
+    " consumer_system, dataset, owner_department, fields, row_filter, purposes, modes,"
+    " valid_from, valid_until, rate_per_second, rate_burst, legal_basis, granted_by,"
+    " request_id, digest, daily_quota)"
+    " VALUES ($1, $2, $3, $4, $5, $6::text[], $7, $8::text[], $9::integer[],"
+    " timestamptz 'epoch' + $10::bigint * interval '1 microsecond',"
+    " timestamptz 'epoch' + $11::bigint * interval '1 microsecond',"
+    " $12::double precision, $13::integer, $14, $15, $16, $17::bytea, $18::bigint)";
+
+void agreement_insert_params(struct call *call, const Sluice__V1__Agreement *agreement,
+                             const struct agreement_consumer *consumer,
+                             const char *params_r[AGREEMENT_INSERT_PARAMS])
 {
-    struct agreement_call *state = call->state;
-    const Sluice__V1__Agreement *agreement = state->agreement;
     struct arena *arena = &call->arena;
+    uint8_t bytes[AGREEMENT_DIGEST_BYTES];
     char *digest = arena_alloc(arena, 2 * AGREEMENT_DIGEST_BYTES + 3);
+    agreement_digest(agreement, bytes);
     /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): hex_encode ends it */
     memcpy(digest, "\\x", 2);
-    hex_encode(state->digest, AGREEMENT_DIGEST_BYTES, digest + 2);
-    const char *params[] = {
+    hex_encode(bytes, AGREEMENT_DIGEST_BYTES, digest + 2);
+    const char *const params[AGREEMENT_INSERT_PARAMS] = {
         agreement->id,
-        state->consumer_department,
-        state->consumer_system,
+        consumer->department,
+        consumer->system,
         agreement->dataset,
         call->identity.department,
         agreement_array(arena, agreement->fields, agreement->n_fields),
         agreement->row_filter,
         agreement_array(arena, agreement->purposes, agreement->n_purposes),
-        modes_array(arena, agreement),
+        agreement_modes_array(arena, agreement),
         text_of_int(arena, us_of(agreement->valid_from)),
         text_of_int(arena, us_of(agreement->valid_until)),
         arena_format(arena, "%.6f", agreement->rate_per_second),
@@ -287,23 +266,24 @@ static enum step_result grant_insert(struct call *call)
         digest,
         text_of_int(arena, agreement->daily_quota),
     };
+    memcpy(params_r, params, sizeof params);
+}
+
+static enum step_result grant_insert(struct call *call)
+{
+    struct agreement_call *state = call->state;
+    struct arena *arena = &call->arena;
+    const char *params[AGREEMENT_INSERT_PARAMS];
+    agreement_insert_params(call, state->agreement, &state->consumer, params);
     struct db_sql sql = {
-        .text = arena_format(
-            arena,
-            "WITH fresh AS (INSERT INTO control.agreement (id, consumer_department,"
-            " consumer_system, dataset, owner_department, fields, row_filter, purposes, modes,"
-            " valid_from, valid_until, rate_per_second, rate_burst, legal_basis, granted_by,"
-            " request_id, digest, daily_quota)"
-            " VALUES ($1, $2, $3, $4, $5, $6::text[], $7, $8::text[], $9::integer[],"
-            " timestamptz 'epoch' + $10::bigint * interval '1 microsecond',"
-            " timestamptz 'epoch' + $11::bigint * interval '1 microsecond',"
-            " $12::double precision, $13::integer, $14, $15, $16, $17::bytea, $18::bigint)"
-            " ON CONFLICT DO NOTHING RETURNING *),"
-            " answer AS (SELECT * FROM fresh UNION ALL SELECT * FROM control.agreement"
-            " WHERE granted_by = $15 AND request_id = $16)"
-            " SELECT %s FROM answer LIMIT 1",
-            agreement_columns),
-        .param_count = sizeof params / sizeof params[0],
+        .text =
+            arena_format(arena,
+                         "WITH fresh AS (%s ON CONFLICT DO NOTHING RETURNING *),"
+                         " answer AS (SELECT * FROM fresh UNION ALL SELECT * FROM control.agreement"
+                         " WHERE granted_by = $15 AND request_id = $16)"
+                         " SELECT %s FROM answer LIMIT 1",
+                         agreement_insert_sql, agreement_columns),
+        .param_count = AGREEMENT_INSERT_PARAMS,
         .params = arena_dup(arena, params, sizeof params),
     };
     return admin_run(call, &sql, take_inserted);
@@ -311,7 +291,7 @@ static enum step_result grant_insert(struct call *call)
 
 static enum step_result grant_settle(struct call *call)
 {
-    return settle(call, GRANT_SETTLE_MS);
+    return admin_settle(call, GRANT_SETTLE_MS);
 }
 
 static const struct step grant_steps[] = {
@@ -319,7 +299,7 @@ static const struct step grant_steps[] = {
     { "check", grant_check, NULL },
     { "record", admin_record, admin_recorded }, /* no policy changes without its entry */
     { "insert", grant_insert, admin_ran },
-    { "settle", grant_settle, settle_done },
+    { "settle", grant_settle, admin_settled },
     { "answer", answer_agreement, NULL },
     { NULL, NULL, NULL },
 };
@@ -332,7 +312,7 @@ const struct rpc_method agreement_grant_method = {
     .state_size = sizeof(struct agreement_call),
     .steps = grant_steps,
     .outcome = admin_outcome,
-    .finish = agreement_finish,
+    .finish = admin_finish,
 };
 
 /* --- Revoke ------------------------------------------------------------------------------------- */
@@ -380,7 +360,7 @@ static enum step_result revoke_update(struct call *call)
 
 static enum step_result revoke_settle(struct call *call)
 {
-    return settle(call, REVOKE_SETTLE_MS);
+    return admin_settle(call, REVOKE_SETTLE_MS);
 }
 
 static const struct step revoke_steps[] = {
@@ -388,7 +368,7 @@ static const struct step revoke_steps[] = {
     { "check", revoke_check, NULL },
     { "record", admin_record, admin_recorded },
     { "update", revoke_update, admin_ran },
-    { "settle", revoke_settle, settle_done },
+    { "settle", revoke_settle, admin_settled },
     { "answer", answer_agreement, NULL },
     { NULL, NULL, NULL },
 };
@@ -401,7 +381,7 @@ const struct rpc_method agreement_revoke_method = {
     .state_size = sizeof(struct agreement_call),
     .steps = revoke_steps,
     .outcome = admin_outcome,
-    .finish = agreement_finish,
+    .finish = admin_finish,
 };
 
 /* --- Get and List ---------------------------------------------------------------------------- */
@@ -436,7 +416,7 @@ const struct rpc_method agreement_get_method = {
     .input = &sluice__v1__get_agreement_request__descriptor,
     .state_size = sizeof(struct agreement_call),
     .steps = get_steps,
-    .finish = agreement_finish,
+    .finish = admin_finish,
 };
 
 static int take_list(struct call *call, const struct db_rows *rows, struct err *err)
@@ -491,5 +471,5 @@ const struct rpc_method agreement_list_method = {
     .input = &sluice__v1__list_agreements_request__descriptor,
     .state_size = sizeof(struct agreement_call),
     .steps = list_steps,
-    .finish = agreement_finish,
+    .finish = admin_finish,
 };

@@ -17,7 +17,8 @@ const char agreement_columns[] =
     " (rate_per_second * 1000000)::bigint, rate_burst, legal_basis, granted_by,"
     " (extract(epoch FROM granted_at) * 1000000)::bigint, coalesce(revoked_by, ''),"
     " coalesce((extract(epoch FROM revoked_at) * 1000000)::bigint, 0),"
-    " coalesce(revoke_reason, ''), epoch, digest, daily_quota";
+    " coalesce(revoke_reason, ''), epoch, digest, daily_quota,"
+    " suspended_at IS NOT NULL";
 
 static Google__Protobuf__Timestamp *timestamp_of(struct arena *arena, struct db_value value)
 {
@@ -69,6 +70,8 @@ Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_r
         out->state = SLUICE__V1__AGREEMENT_STATE__REVOKED;
     else if (db_int8(db_value(rows, row, 8)) <= clock_wall_us())
         out->state = SLUICE__V1__AGREEMENT_STATE__EXPIRED;
+    else if (db_bool(db_value(rows, row, 20)))
+        out->state = SLUICE__V1__AGREEMENT_STATE__SUSPENDED;
     else
         out->state = SLUICE__V1__AGREEMENT_STATE__ACTIVE;
     return out;

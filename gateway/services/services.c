@@ -1,6 +1,7 @@
 #include "services/services.h"
 
 #include "services/admin.h"
+#include "services/application_steps.h"
 #include "services/exchange.h"
 
 extern const struct rpc_method health_check_method;
@@ -53,6 +54,23 @@ const struct rpc_method *const services_methods[] = {
     &agreement_revoke_method,
     &agreement_list_method,
     &agreement_get_method,
+    &application_request_method,
+    &application_sign_off_method,
+    &application_submit_method,
+    &application_ask_supplement_method,
+    &application_answer_supplement_method,
+    &application_ask_extension_method,
+    &application_extend_method,
+    &application_decide_method,
+    &application_provision_method,
+    &application_activate_method,
+    &application_suspend_method,
+    &application_resume_method,
+    &application_terminate_method,
+    &application_require_disposal_method,
+    &application_confirm_disposal_method,
+    &application_get_method,
+    &application_list_method,
     &schema_check_method,
     &schema_publish_method,
     &schema_approve_method,

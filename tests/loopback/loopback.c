@@ -144,8 +144,10 @@ static void make_tables(struct postgres *postgres)
                  "CREATE ROLE auditor LOGIN IN ROLE sluice_auditor; CREATE ROLE reader LOGIN");
     postgres_sql(postgres, read_text("schemas/control/001_control.sql"));
     postgres_sql(postgres, read_text("schemas/control/002_audit.sql"));
+    postgres_sql(postgres, read_text("schemas/control/004_schema_bundle.sql"));
     postgres_sql(postgres, read_text("schemas/control/006_verify.sql"));
     postgres_sql(postgres, read_text("schemas/control/007_quota.sql"));
+    postgres_sql(postgres, read_text("schemas/control/010_application.sql"));
     postgres_sql(postgres, "INSERT INTO control.department (name) VALUES ('health'), ('registry')");
     /* A county has 600 towns at most. 110101000 is in good order, 110101001 has no name. */
     postgres_sql(postgres, "CREATE TABLE towns (code text COLLATE \"C\" PRIMARY KEY, name text);"

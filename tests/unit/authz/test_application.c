@@ -259,6 +259,37 @@ static void no_state_is_a_trap(void **test_state)
     assert_int_equal(leads, all & ~(1U << APPLICATION_REFUSED | 1U << APPLICATION_DISPOSED));
 }
 
+/* The database has the same rows: "    ('SIGN_OFF', 'DRAFT', 'SIGNED_OFF', '{COLLEAGUE}')," */
+static void the_database_has_the_same_rules(void **test_state)
+{
+    (void)test_state;
+    char line[300], want[300];
+    unsigned found = 0;
+    struct application_rule rule;
+    FILE *file = fopen("schemas/control/010_application.sql", "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "    ('", 6) != 0)
+            continue;
+        assert_true(application_rule_at(found++, &rule));
+        int len = snprintf(want, sizeof want, "    ('%s', '%s', '%s', '{",
+                           application_event_name(rule.event), application_state_name(rule.from),
+                           application_state_name(rule.to));
+        const char *comma = "";
+        for (unsigned role = 1; role < APPLICATION_ROLE_END; role++) {
+            if ((rule.roles >> role & 1) == 0)
+                continue;
+            len += snprintf(want + len, sizeof want - (size_t)len, "%s%s", comma,
+                            application_role_name((enum application_role)role));
+            comma = ",";
+        }
+        (void)snprintf(want + len, sizeof want - (size_t)len, "}')");
+        assert_int_equal(strncmp(line, want, strlen(want)), 0);
+    }
+    (void)fclose(file);
+    assert_false(application_rule_at(found, &rule));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +299,7 @@ int main(void)
         cmocka_unit_test(an_applicant_is_nothing_else),
         cmocka_unit_test(names_lead_back_to_their_values),
         cmocka_unit_test(no_state_is_a_trap),
+        cmocka_unit_test(the_database_has_the_same_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
