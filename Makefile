@@ -109,7 +109,7 @@ $(O)/sluiced: $(O)/obj/daemon/main.o $(call LIBS,daemon services rpc audit authz
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $^ -Wl,--end-group $(PKG_LIBS)
 
-$(O)/sluice: $(O)/obj/cli/main.o $(call LIBS,cli audit schema pg net conf base)
+$(O)/sluice: $(O)/obj/cli/main.o $(call LIBS,cli audit authz schema pg net conf base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $^ -Wl,--end-group $(PKG_LIBS) $(CLI_LIBS)
 

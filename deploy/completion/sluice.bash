@@ -72,13 +72,27 @@ _sluice() {
     --exchange) return ;;
     --person) return ;;
     --by) COMPREPLY=($(compgen -W "day department owner dataset kind decision" -- "$current")); return ;;
+    --scenario) return ;;
+    --scope) return ;;
+    --working-days) return ;;
+    --negotiation) return ;;
+    --filing) return ;;
+    --certificate) return ;;
+    --in-state) COMPREPLY=($(compgen -W "draft signed-off submitted supplement-asked extended agreed refused provisioning active expired suspended terminated disposal-due disposed" -- "$current")); return ;;
+    --authority) return ;;
+    --answer-days) return ;;
+    --extension-days) return ;;
+    --provide-days) return ;;
+    --clock) COMPREPLY=($(compgen -W "received completed" -- "$current")); return ;;
   esac
   if [[ -z $first && $current != -* ]]; then
-    COMPREPLY=($(compgen -W "catalog lookup query verify agreement audit quality schema config doctor control department officer version completion" -- "$current")); return
+    COMPREPLY=($(compgen -W "catalog lookup query verify agreement application calendar audit quality schema config doctor control department officer version completion" -- "$current")); return
   fi
   case $first in
     catalog) subcommands="list show drift" ;;
     agreement) subcommands="grant list show revoke" ;;
+    application) subcommands="request sign-off submit supplement answer extend consent decide provision activate suspend resume terminate dispose confirm-disposal list show policy" ;;
+    calendar) subcommands="check load list" ;;
     audit) subcommands="tail search filter statistics opening checkpoint export verify evidence policy rotate announce" ;;
     quality) subcommands="assess report compare quarantine view replay" ;;
     schema) subcommands="check infer preview diff grants docs lossiness publish approve status" ;;
@@ -102,6 +116,27 @@ _sluice() {
     "agreement list") options=" --dataset --consumer --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement revoke") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application request") options=" --consumer --dataset --fields --purposes --modes --legal-basis --scenario --scope --valid-from --valid-until --days --row-filter --rate --burst --daily-quota --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application sign-off") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application submit") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application supplement") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application answer") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application extend") options=" --working-days --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application consent") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application decide") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application provision") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application activate") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application suspend") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application resume") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application terminate") options=" --reason --negotiation --filing --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application dispose") options=" --working-days --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application confirm-disposal") options=" --certificate --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application list") options=" --dataset --in-state --overdue --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application policy") options=" --authority --answer-days --extension-days --provide-days --clock --database --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "calendar check") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "calendar load") options=" --database --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "calendar list") options=" --database --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit tail") options=" --lines --follow --dataset --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit search") options=" --dataset --agreement --purpose --kind --decision --department --owner --subject --from --to --exchange --person --filter --limit --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit filter") options=" --dataset --agreement --purpose --kind --decision --department --owner --subject --from --to --exchange --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;

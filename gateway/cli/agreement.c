@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/agreement.h"
 #include "cli/dates.h"
 #include "cli/remote.h"
 #include "cli/text.h"
@@ -111,8 +112,7 @@ static int grant_limits(struct cli *cli, json_t *agreement)
     return 0;
 }
 
-/* The agreement but for its fields; NULL after a usage complaint. */
-static json_t *grant_agreement(struct cli *cli)
+json_t *agreement_terms(struct cli *cli)
 {
     static const enum cli_option required[] = { OPT_CONSUMER, OPT_DATASET, OPT_FIELDS, OPT_PURPOSES,
                                                 OPT_MODES };
@@ -173,7 +173,7 @@ static int call_and_show(struct cli *cli, struct connect_client *client, const c
 
 int agreement_grant(struct cli *cli)
 {
-    json_t *agreement = grant_agreement(cli), *fields, *request;
+    json_t *agreement = agreement_terms(cli), *fields, *request;
     const char *wanted = cli_option_text(cli, OPT_FIELDS, "");
     struct connect_client *client = NULL;
     int status = EXIT_USAGE;

@@ -2,7 +2,10 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 static const struct {
     const char *sqlstate; /* https://www.postgresql.org/docs/15/errcodes-appendix.html */
@@ -130,4 +133,35 @@ int control_db_commit(PGconn *conn)
     }
     PQclear(result);
     return status;
+}
+
+int control_db_list(struct cli *cli, const char *sql)
+{
+    int status = EXIT_OK;
+    PGconn *conn = control_db_open(cli, &status);
+    PGresult *rows = conn != NULL ? control_db_query(conn, sql, NULL, 0, &status) : NULL;
+    struct output *output;
+    int failed = 0;
+
+    if (rows == NULL) {
+        PQfinish(conn);
+        return status;
+    }
+    output = cli_output(cli);
+    int columns = PQnfields(rows);
+    const char **names = mem_array((size_t)columns, sizeof *names);
+    for (int c = 0; c < columns; c++)
+        names[c] = PQfname(rows, c);
+    output_set_columns(output, names, (size_t)columns);
+    for (int r = 0; r < PQntuples(rows) && failed == 0; r++) {
+        json_t *row = json_object();
+        for (int c = 0; c < columns; c++)
+            json_object_set_new(row, names[c], json_string(PQgetvalue(rows, r, c)));
+        failed = output_row(output, row);
+        json_decref(row);
+    }
+    free(names);
+    PQclear(rows);
+    PQfinish(conn);
+    return cli_output_end(&output, failed == 0 ? EXIT_OK : EXIT_FAILED);
 }

@@ -30,6 +30,9 @@ int control_db_run(PGconn *conn, const char *sql, const char *const *params, siz
 /* Several statements at once, without parameters; the last result, whatever it is, to PQclear. */
 PGresult *control_db_script(PGconn *conn, const char *sql);
 
+/* Runs one SELECT and writes its rows: the columns are those of the statement. An exit status. */
+int control_db_list(struct cli *cli, const char *sql);
+
 /* COMMIT, believed only when the server says exactly COMMIT. */
 int control_db_commit(PGconn *conn);
 

@@ -81,6 +81,24 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_EXCHANGE] = { "exchange", 0, "ID", NULL, MSG_OPT_EXCHANGE },
     [OPT_PERSON] = { "person", 0, "NUMBER|-", NULL, MSG_OPT_PERSON },
     [OPT_BY] = { "by", 0, "A,B", "day department owner dataset kind decision", MSG_OPT_BY },
+    [OPT_SCENARIO] = { "scenario", 0, "TEXT", NULL, MSG_OPT_SCENARIO },
+    [OPT_SCOPE] = { "scope", 0, "TEXT", NULL, MSG_OPT_SCOPE },
+    [OPT_WORKING_DAYS] = { "working-days", 0, "N", NULL, MSG_OPT_WORKING_DAYS },
+    [OPT_NEGOTIATION] = { "negotiation", 0, "TEXT", NULL, MSG_OPT_NEGOTIATION },
+    [OPT_FILING] = { "filing", 0, "TEXT", NULL, MSG_OPT_FILING },
+    [OPT_CERTIFICATE] = { "certificate", 0, "TEXT", NULL, MSG_OPT_CERTIFICATE },
+    [OPT_OVERDUE] = { "overdue", 0, NULL, NULL, MSG_OPT_OVERDUE },
+    [OPT_APPLICATION_STATE] = { "in-state", 0, "STATE",
+                                "draft signed-off submitted supplement-asked extended agreed "
+                                "refused "
+                                "provisioning active expired suspended terminated disposal-due "
+                                "disposed",
+                                MSG_OPT_APPLICATION_STATE },
+    [OPT_AUTHORITY] = { "authority", 0, "DEPT", NULL, MSG_OPT_AUTHORITY },
+    [OPT_ANSWER_DAYS] = { "answer-days", 0, "N", NULL, MSG_OPT_ANSWER_DAYS },
+    [OPT_EXTENSION_DAYS] = { "extension-days", 0, "N", NULL, MSG_OPT_EXTENSION_DAYS },
+    [OPT_PROVIDE_DAYS] = { "provide-days", 0, "N", NULL, MSG_OPT_PROVIDE_DAYS },
+    [OPT_CLOCK] = { "clock", 0, "START", "received completed", MSG_OPT_CLOCK },
     [OPT_OUT] = { "out", 'o', "PATH", "@file", MSG_OPT_OUT },
 };
 

@@ -125,46 +125,14 @@ int department_add(struct cli *cli)
     return in_transaction(cli, &change);
 }
 
-/* Columns of a listing are those of its statement. */
-static int list(struct cli *cli, const char *sql)
-{
-    int status = EXIT_OK;
-    PGconn *conn = control_db_open(cli, &status);
-    PGresult *rows = conn != NULL ? control_db_query(conn, sql, NULL, 0, &status) : NULL;
-    struct output *output;
-    int failed = 0;
-
-    if (rows == NULL) {
-        PQfinish(conn);
-        return status;
-    }
-    output = cli_output(cli);
-    int columns = PQnfields(rows);
-    const char **names = mem_array((size_t)columns, sizeof *names);
-    for (int c = 0; c < columns; c++)
-        names[c] = PQfname(rows, c);
-    output_set_columns(output, names, (size_t)columns);
-    for (int r = 0; r < PQntuples(rows) && failed == 0; r++) {
-        json_t *row = json_object();
-        for (int c = 0; c < columns; c++)
-            json_object_set_new(row, names[c], json_string(PQgetvalue(rows, r, c)));
-        failed = output_row(output, row);
-        json_decref(row);
-    }
-    free(names);
-    PQclear(rows);
-    PQfinish(conn);
-    return cli_output_end(&output, failed == 0 ? EXIT_OK : EXIT_FAILED);
-}
-
 #define STATE_SQL "CASE WHEN disabled_at IS NULL THEN 'enabled' ELSE 'disabled' END AS state"
 #define CREATED_SQL                                                                                \
     "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS \"createdAt\""
 
 int department_list(struct cli *cli)
 {
-    return list(cli, "SELECT name, title, title_zh AS \"titleZh\", " STATE_SQL ", " CREATED_SQL
-                     " FROM control.department ORDER BY name");
+    return control_db_list(cli, "SELECT name, title, title_zh AS \"titleZh\", " STATE_SQL
+                                ", " CREATED_SQL " FROM control.department ORDER BY name");
 }
 
 /* --- officers ------------------------------------------------------------------------------------
@@ -224,8 +192,8 @@ int officer_add(struct cli *cli)
 
 int officer_list(struct cli *cli)
 {
-    return list(cli, "SELECT department, name, title, " STATE_SQL ", " CREATED_SQL
-                     " FROM control.officer ORDER BY department, name");
+    return control_db_list(cli, "SELECT department, name, title, " STATE_SQL ", " CREATED_SQL
+                                " FROM control.officer ORDER BY department, name");
 }
 
 int officer_disable(struct cli *cli)

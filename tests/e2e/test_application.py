@@ -1,5 +1,7 @@
 """Applications for access: from draft to disposal, each step by whom it belongs to, each with its entry."""
 
+import json
+import re
 from datetime import date, datetime, timedelta, timezone
 from types import SimpleNamespace
 
@@ -475,6 +477,79 @@ def test_the_same_request_twice_takes_one_step(life, people, consumer, stubs):
     second = one.step(people.health_second, "SignOff", request_id="again")
     assert first.version == second.version == 1
     assert len(one.entries()) == 2
+
+
+# --- the command line -----------------------------------------------------------------------------------
+
+TABLE = """year: 2026
+source: "synthetic, for tests"
+off: [2026-01-01..2026-01-03, 2026-05-01]
+work: [2026-01-04]
+"""
+
+
+def test_an_operator_checks_and_loads_a_calendar(sluice, workdays, cluster, workspace):
+    file = workspace / clients.unique("calendar")
+    file.write_text(TABLE)
+    checked = sluice("calendar", "check", file)
+    assert checked.returncode == 0 and "2026 is sound: 4 days off, 1 weekend days worked" in checked.stderr
+    for text in (TABLE, TABLE.replace(", 2026-05-01", "")):
+        file.write_text(text)
+        assert sluice("calendar", "load", file).returncode == 0
+    assert cluster.rows("control", "SELECT kind, count(*) FROM control.workday_calendar WHERE year = 2026"
+                        " GROUP BY kind ORDER BY kind") == [("off", 3), ("work", 1)]
+    row = next(line for line in sluice("calendar", "list", "--format", "csv").stdout.splitlines() if line.startswith("2026"))
+    assert row.startswith('2026,3,1,"synthetic, for tests"')
+    file.write_text(TABLE.replace("2026-01-04", "2026-01-05"))
+    for command in ("check", "load"):
+        wrong = sluice("calendar", command, file)
+        assert wrong.returncode == 1 and ":4:8: 2026-01-05 is no weekend day" in wrong.stderr
+    assert sluice("calendar", "check", workspace / "no-such").returncode == 1
+
+
+def test_an_operator_settles_the_policy(sluice, people):
+    shown = sluice("application", "policy", "--authority", "statistics", "--answer-days", 5, "--clock", "completed",
+                   "--format", "csv")
+    assert shown.stdout.splitlines() == ["authority,answerDays,extensionDays,provideDays,clock",
+                                         "statistics,5,10,20,completed"]
+    assert sluice("application", "policy", "--authority", "", "--format", "csv").stdout.splitlines()[1].startswith(",5,")
+    for wrong in (["--answer-days", 11], ["--provide-days", 21], ["--clock", "never"]):
+        assert sluice("application", "policy", *wrong).returncode == 2
+    assert sluice("application", "policy", "--authority", "no-such").returncode == 1
+
+
+def test_officers_walk_through_a_life_on_the_command_line(sluice, people, workdays, consumer):
+    def step(officer, name, *rest, status=0):
+        done = sluice("application", name, *rest, officer=officer)
+        assert done.returncode == status, done.stderr
+        return done
+
+    drafted = step("health-officer", "request", "--consumer", consumer.name, "--dataset", STREETS, "--fields", "code,name",
+                   "--purposes", PURPOSE, "--modes", "lookup", "--days", 30, "--legal-basis", "条例 第二十条",
+                   "--scenario", "分诊", "--scope", "一家医院", "--format", "json").stdout
+    one = json.loads(drafted)["id"]
+    assert "[APPLICATION_OWN]" in step("health-officer", "sign-off", one, status=4).stderr
+    assert "不能审批自己的申请" in step("health-officer", "sign-off", one, "--lang", "zh", status=4).stderr
+    step("health-second", "sign-off", one, "--reason", "needed")
+    assert "workingDaysLeft" in step("health-officer", "submit", one).stdout
+    assert step("statistics-officer", "decide", one, "perhaps", status=2)
+    assert step("statistics-officer", "decide", one, "refuse", status=2)
+    listed = step("statistics-officer", "list", "--in-state", "submitted", "--format", "csv").stdout
+    assert any(line.startswith(f"{one},{STREETS},{consumer.name},SUBMITTED,") for line in listed.splitlines())
+    step("statistics-officer", "decide", one, "agree")
+    step("statistics-officer", "provision", one)
+    step("statistics-officer", "activate", one)
+    assert looked_up(consumer)
+    step("statistics-officer", "suspend", one, "--reason", "wrong use")
+    assert not looked_up(consumer)
+    step("statistics-officer", "terminate", one, "--reason", "stays so", "--negotiation", "N-1", status=2)
+    step("statistics-officer", "terminate", one, "--reason", "stays so", "--negotiation", "N-1", "--filing", "F-1")
+    step("statistics-officer", "dispose", one, "--working-days", 3)
+    step("health-officer", "confirm-disposal", one, "--certificate", "C-1")
+    shown = step("health-officer", "show", one).stdout
+    assert re.search(r"step 1\b.* SIGN_OFF spiffe://.*/health/officer/second: needed", shown)
+    assert "DISPOSED" in shown and "CONFIRM_DISPOSAL" in shown
+    assert step("civil-affairs-officer", "show", "app-222222222222", status=3)
 
 
 # --- the database, whatever a gateway says ------------------------------------------------------------
