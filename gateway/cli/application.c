@@ -101,9 +101,10 @@ static json_t *whole_row(const json_t *application)
                                             "modes",         "validFrom", "validUntil",
                                             "ratePerSecond", "rateBurst", "dailyQuota",
                                             "legalBasis" };
-    static const char *const own[] = { "scenario",       "scope",      "applicant",   "createdAt",
-                                       "signedOffBy",    "receivedAt", "completedAt", "decidedBy",
-                                       "decisionReason", "agreement" };
+    static const char *const own[] = { "scenario",    "scope",           "applicant",
+                                       "createdAt",   "signedOffBy",     "receivedAt",
+                                       "completedAt", "decidedBy",       "decisionReason",
+                                       "agreement",   "agreementRevoked" };
     const json_t *terms = remote_member(application, "terms");
     json_t *row = list_row(application);
 

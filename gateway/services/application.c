@@ -385,6 +385,11 @@ static enum step_result step_judge(struct call *call)
                       "an answer is extended by 1 to %d working days", row->extension_days);
         return STEP_FAIL;
     }
+    if (ask->event == APPLICATION_RESUME && message->agreement_revoked) {
+        (void)err_set(&call->err, ERR_FAILED_PRECONDITION, "AGREEMENT_REVOKED",
+                      "its agreement was revoked for good; terminate this application");
+        return STEP_FAIL;
+    }
     if (ask->event == APPLICATION_ACTIVATE && make_agreement(call) < 0)
         return STEP_FAIL;
     return STEP_NEXT;
@@ -470,28 +475,28 @@ static const struct step step_steps[] = {
         .path = "/sluice.v1.AgreementService/" name_,                                              \
         .kind = RPC_UNARY,                                                                         \
         .listeners = RPC_OFFICERS,                                                                 \
-        .input = &input_,                                                                          \
+        .input = (input_),                                                                         \
         .state_size = sizeof(struct step_call),                                                    \
         .steps = step_steps,                                                                       \
         .outcome = admin_outcome,                                                                  \
         .finish = step_finish,                                                                     \
     }
-#define PLAIN sluice__v1__application_step_request__descriptor
+#define PLAIN (&sluice__v1__application_step_request__descriptor)
 STEP_METHOD(application_sign_off_method, "SignOff", PLAIN);
 STEP_METHOD(application_submit_method, "SubmitApplication", PLAIN);
 STEP_METHOD(application_ask_supplement_method, "AskSupplement", PLAIN);
 STEP_METHOD(application_answer_supplement_method, "AnswerSupplement", PLAIN);
 STEP_METHOD(application_ask_extension_method, "AskExtension",
-            sluice__v1__ask_extension_request__descriptor);
+            &sluice__v1__ask_extension_request__descriptor);
 STEP_METHOD(application_extend_method, "Extend", PLAIN);
-STEP_METHOD(application_decide_method, "Decide", sluice__v1__decide_request__descriptor);
+STEP_METHOD(application_decide_method, "Decide", &sluice__v1__decide_request__descriptor);
 STEP_METHOD(application_provision_method, "Provision", PLAIN);
 STEP_METHOD(application_activate_method, "Activate", PLAIN);
 STEP_METHOD(application_suspend_method, "Suspend", PLAIN);
 STEP_METHOD(application_resume_method, "Resume", PLAIN);
-STEP_METHOD(application_terminate_method, "Terminate", sluice__v1__terminate_request__descriptor);
+STEP_METHOD(application_terminate_method, "Terminate", &sluice__v1__terminate_request__descriptor);
 STEP_METHOD(application_require_disposal_method, "RequireDisposal",
-            sluice__v1__require_disposal_request__descriptor);
+            &sluice__v1__require_disposal_request__descriptor);
 STEP_METHOD(application_confirm_disposal_method, "ConfirmDisposal", PLAIN);
 
 /* --- Get ----------------------------------------------------------------------------------------- */

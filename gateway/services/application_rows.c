@@ -10,7 +10,8 @@
 #define YEARS         "extract(year FROM now())::integer - 2 AND extract(year FROM now())::integer + 3"
 /* Of several rows only the first carries the calendar. */
 #define FIRST(query_)                                                                              \
-    "CASE WHEN row_number() OVER (ORDER BY a.id COLLATE \"C\" DESC) = 1 THEN (" query_ ") END"
+    "coalesce(CASE WHEN row_number() OVER (ORDER BY a.id COLLATE \"C\" DESC) = 1 THEN (" query_    \
+    ") END, '')"
 
 #define COLUMNS(X)                                                                                 \
     X(CONSUMER, "a.requester_department || '/' || a.consumer_system")                              \
@@ -43,6 +44,8 @@
     X(EXTENSION_DAYS, "coalesce(a.extension_days, 0)")                                             \
     X(EXTENSION_ASKED_BY, "coalesce(a.extension_asked_by, '')")                                    \
     X(AGREEMENT, "coalesce(a.agreement, '')")                                                      \
+    X(REVOKED, "EXISTS (SELECT FROM control.agreement AS g WHERE g.id = a.agreement"               \
+               " AND g.revoked_at IS NOT NULL)")                                                   \
     X(VERSION, "a.version")                                                                        \
     X(CLOCK, "coalesce(a.clock, '')")                                                              \
     X(CLOCK_FROM, US("a.clock_from"))                                                              \
@@ -158,6 +161,7 @@ static Sluice__V1__Application *message_of(struct arena *arena, const struct db_
     out->supplement_asked = db_bool(db_value(rows, row, COLUMN_SUPPLEMENT));
     out->extension_days = db_int4(db_value(rows, row, COLUMN_EXTENSION_DAYS));
     out->agreement = db_text(arena, db_value(rows, row, COLUMN_AGREEMENT));
+    out->agreement_revoked = db_bool(db_value(rows, row, COLUMN_REVOKED));
     out->version = db_int4(db_value(rows, row, COLUMN_VERSION));
     return out;
 }

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, timezone
 from types import SimpleNamespace
 
@@ -13,7 +15,7 @@ import clients
 from audit_log import AuditLog
 from clients import PURPOSE
 from conftest import RESIDENTS, STREETS
-from harness import run, wait_for
+from harness import REPO, run, wait_for
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
@@ -288,6 +290,36 @@ def test_an_application_is_known_to_its_parties_only(life, people, consumer, pki
     assert one.id in [a.id for a in lists(people.statistics_second).applications]
 
 
+def test_of_two_officers_who_decide_at_once_one_does(life, people, consumer):
+    one = life()
+    one.draft(consumer)
+    one.to("SUBMITTED")
+
+    def decide(peer, decision):
+        try:
+            one.step(peer, "Decide", decision=decision, note="at once")
+            return "taken"
+        except grpc.RpcError as error:
+            return clients.Failure(peer.stubs, error).reason
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(decide, [people.statistics, people.statistics_second] * 4,
+                                 ["AGREE", "REFUSE"] * 4))
+    assert outcomes.count("taken") == 1
+    assert set(outcomes) <= {"taken", "APPLICATION_STATE", "SOURCE_CONFLICT"}
+    assert one.get().version == 3 and len(one.get().steps) == 3
+
+
+def test_an_agreement_that_its_owner_revoked_is_not_resumed(life, people, consumer):
+    one = life()
+    one.draft(consumer)
+    agreement = one.to("ACTIVE").agreement
+    people.statistics.revoke(agreement, reason="an incident")
+    assert not looked_up(consumer) and one.get().agreement_revoked
+    one.step(people.statistics, "Suspend", note="an incident")
+    assert one.refused(people.statistics, "Resume", note="over") == (PRECONDITION, "AGREEMENT_REVOKED")
+    one.step(people.statistics, "Terminate", note="an incident", negotiation_ref="N", filing_ref="F")
+
+
 # --- supplements, extensions, refusals ----------------------------------------------------------------
 
 @pytest.fixture
@@ -452,6 +484,33 @@ def test_what_is_over_expires_by_the_clock_with_an_entry_of_its_own(life, people
 def test_a_request_that_makes_no_sense_is_refused(life, people, consumer, change, code, reason):
     failure = people.health.failure(lambda: life().draft(consumer, **change))
     assert (failure.code, failure.reason) == (code, reason)
+
+
+def test_a_dataset_that_is_not_shared_is_applied_for_like_one_that_does_not_exist(
+        people, stubs, cluster, workspace, new_gateway, connect, consumer):
+    schemas = workspace / clients.unique("schemas")
+    shutil.copytree(REPO / "schemas", schemas)
+    mapping = schemas / "departments/statistics/streets.yaml"
+    mapping.write_text(mapping.read_text().replace("sharing: open", "sharing: denied"))
+    gateway = new_gateway(schemas={"directory": str(schemas)}).start()
+    peer = connect("health-officer", "officers", to=gateway)
+    one = Life(people, stubs, cluster)
+    hidden = peer.failure(lambda: one.draft(consumer, peer=peer))
+    absent = peer.failure(lambda: one.draft(consumer, peer=peer, dataset="statistics/no-such"))
+    assert (hidden.code, hidden.reason, hidden.text) == (absent.code, absent.reason, absent.text)
+    assert hidden.reason == "DATASET_NOT_FOUND"
+    owner = connect("statistics-officer", "officers", to=gateway)
+    failure = owner.failure(lambda: one.draft(SimpleNamespace(name="statistics/collector"), peer=owner))
+    assert (failure.code, failure.reason) == (PRECONDITION, "DATASET_DENIED")
+
+
+def test_what_was_applied_for_may_be_over_before_it_is_activated(life, people, consumer):
+    one = life()
+    one.draft(consumer, until=timedelta(seconds=2))
+    one.to("PROVISIONING")
+    until = one.get().terms.valid_until.ToDatetime()
+    wait_for(lambda: datetime.now(timezone.utc).replace(tzinfo=None) > until, 5, "its time to be over")
+    assert one.refused(people.statistics, "Activate") == (PRECONDITION, "VALIDITY_OVER")
 
 
 def test_nobody_applies_for_their_own_dataset(life, people, consumer):
