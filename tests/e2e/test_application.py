@@ -30,11 +30,11 @@ def today():
 
 
 def working_days_after(start, count):
-    """Weekends only: what a calendar without holidays says."""
+    """What a calendar says whose only holiday is New Year's Day."""
     day = start
     while count:
         day += timedelta(days=1)
-        count -= day.weekday() < 5
+        count -= day.weekday() < 5 and (day.month, day.day) != (1, 1)
     return day
 
 
@@ -220,6 +220,18 @@ def test_a_running_stream_ends_when_its_application_is_suspended(life, people, c
     one.step(people.statistics, "Suspend", note="stop")
     failure = consumer.peer.failure(lambda: list(stream))
     assert (failure.code, failure.reason) == (DENIED, "AGREEMENT_SUSPENDED")
+
+
+def test_a_suspension_holds_on_another_gateway_when_it_is_answered(life, people, consumer, new_gateway, connect):
+    one = life()
+    one.draft(consumer)
+    agreement = one.to("ACTIVE").agreement
+    other = connect(consumer.certificate, to=new_gateway().start())
+    assert other.lookup(STREETS, KEY, agreement=agreement).record.value
+    one.step(people.statistics, "Suspend", note="stop")
+    assert other.failure(lambda: other.lookup(STREETS, KEY, agreement=agreement)).reason == "AGREEMENT_SUSPENDED"
+    one.step(people.statistics, "Resume", note="go on")
+    assert other.lookup(STREETS, KEY, agreement=agreement).record.value
 
 
 # --- who ---------------------------------------------------------------------------------------------
