@@ -49,6 +49,11 @@ void clean_step(struct conn *conn)
 
 void clean_start(struct conn *conn)
 {
+    if (conn->copy != NULL) { /* only the end of the connection ends it without its rows */
+        conn->keep = false;
+        lease_conn_idle(conn);
+        return;
+    }
     conn->rolled_back = false;
     conn->cleaning_since_us = loop_now_us(conn->source->loop);
     conn_set_state(conn, CONN_CLEANING);

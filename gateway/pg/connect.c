@@ -57,6 +57,8 @@ static void close_handle(struct conn *conn)
     conn->segment = 0;
     resolve_abandon(&conn->resolve);
     conn_forget_prepared(conn);
+    loop_task_cancel(&conn->copy_task);
+    copy_drop(conn);
     if (conn->pg != NULL)
         PQfinish(conn->pg);
     conn->pg = NULL;
@@ -118,6 +120,7 @@ void conn_fail(struct conn *conn, const struct err *err)
     struct db_source *source = conn->source;
     struct err copy = *err; /* it may lie in something that dies below */
     bool was_up = conn_is_up(conn);
+    bool copying = conn->copy != NULL;
     report_failure(conn, &copy);
     if (!was_up)
         source->first_endpoint++;
@@ -132,6 +135,8 @@ void conn_fail(struct conn *conn, const struct err *err)
     if (conn->check != NULL)
         check_lost(conn, &copy);
     conn_fail_statements(conn, &copy);
+    if (!source->freed && copying)
+        lease_copy_done(conn, NULL, &copy);
     if (!source->freed && conn->lease != NULL)
         lease_conn_lost(conn, &copy);
     if (source->freed)
@@ -341,5 +346,6 @@ struct conn *conn_new(struct db_source *source, enum conn_kind kind)
     loop_timer_init(&conn->timer, source->loop, on_timer, conn);
     loop_task_init(&conn->task, on_broken, conn);
     loop_task_init(&conn->sync_task, conn_end_segment, conn);
+    loop_task_init(&conn->copy_task, copy_look, conn);
     return conn;
 }

@@ -144,6 +144,19 @@ void db_lease_execute(struct db_lease *lease, const struct db_sql *sql, int64_t 
  * statement's own error if it failed, or what became of the COMMIT, judged as above. */
 void db_lease_transact(struct db_lease *lease, const struct db_sql *sql, int64_t deadline_us,
                        db_done_fn done, void *arg);
+/* COPY ... FROM STDIN. `writable` fires when the server takes data, and again whenever what was put has
+ * been handed to the kernel after db_lease_copy_put answered false. `done` once, as for
+ * db_lease_execute: rows have the command tag ("COPY 3"), and an error may come before `writable` ever
+ * fired. An error of the server's while data is coming shows after db_lease_copy_end only: end often.
+ * Only inside a transaction, so that a copy that is lost leaves nothing. Releasing the lease in
+ * mid-copy closes its connection. */
+typedef void (*db_writable_fn)(void *arg);
+void db_lease_copy(struct db_lease *lease, const char *sql_text, int64_t deadline_us,
+                   db_writable_fn writable, db_done_fn done, void *arg);
+/* Only from the first `writable` to the end; the bytes are copied. False: put nothing more until
+ * `writable`; what is put all the same is kept in memory. */
+bool db_lease_copy_put(struct db_lease *lease, const void *data, size_t len);
+void db_lease_copy_end(struct db_lease *lease);
 /* Back-pressure: a paused lease reads nothing from its socket; the server's backend waits.
  * At most one already received row is delivered after pausing: none. */
 void db_lease_pause(struct db_lease *lease);

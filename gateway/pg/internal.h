@@ -37,6 +37,7 @@ enum {
 };
 
 struct conn;
+struct copy;
 struct statement;
 
 /* --- conninfo.c ------------------------------------------------------------------------------ */
@@ -180,6 +181,8 @@ struct conn {
     struct resolve *resolve;
     struct db_check *check;
     struct db_lease *lease;
+    struct copy *copy; /* leased: a COPY is under way */
+    struct loop_task copy_task;
     int64_t timeout_ms; /* leased: the server's statement_timeout; -1 unknown */
     bool timeout_in_transaction;
     bool keep; /* false: close instead of giving to the next user */
@@ -226,9 +229,26 @@ void lease_conn_lost(struct conn *conn, const struct err *err);
 /* Nobody can be served any more: whoever waits is told. */
 void lease_fail_waiting(struct db_source *source, const struct err *err);
 void lease_conn_notified(struct conn *conn);
+/* What copy.c has to tell the holder, if there still is one. */
+void lease_copy_writable(struct conn *conn);
+void lease_copy_done(struct conn *conn, const PGresult *rows, const struct err *err);
 void lease_free_all(struct db_source *source);
 void lease_on_retry(void *arg);
 void lease_drain(struct db_source *source);
+
+/* --- copy.c: COPY FROM STDIN, outside pipeline mode ----------------------------------------------
+ */
+void copy_start(struct conn *conn, const char *sql_text);
+/* Something was read or written, or the statements before it have ended. May call back. */
+void copy_step(struct conn *conn);
+void copy_look(void *arg); /* the same from a task */
+/* All that was put has left: any flush may have sent the last bytes, not only one for a write event. */
+void copy_flushed(struct conn *conn);
+/* False: wait for lease_copy_writable. */
+bool copy_put(struct conn *conn, const void *data, size_t len);
+void copy_end(struct conn *conn);
+/* Forgets it without a word; the connection must be closed then. */
+void copy_drop(struct conn *conn);
 
 /* --- clean.c: making a leased connection fit for its next user ----------------------------------
  */

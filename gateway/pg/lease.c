@@ -42,6 +42,8 @@ struct db_lease {
     struct loop_timer deadline; /* of the wait, then of each statement */
     int64_t wait_until_us;
     struct lease_statement *running;
+    bool copying;
+    db_writable_fn writable;
     bool unusable; /* a statement overran or the connection is lost */
     db_row_fn row;
     db_done_fn done;
@@ -163,6 +165,7 @@ static void end_running(struct db_lease *lease, const PGresult *rows, const stru
 {
     loop_timer_cancel(&lease->deadline);
     lease->running = NULL;
+    lease->copying = false;
     lease->state = LEASE_HELD;
     db_done_fn done = lease->done;
     lease->done = NULL;
@@ -230,8 +233,9 @@ static void set_late(struct err *err, enum write_kind write)
 static void overrun(struct db_lease *lease)
 {
     struct err err;
-    set_late(&err, lease->running->base.write);
-    lease->running->lease = NULL;
+    set_late(&err, lease->running != NULL ? lease->running->base.write : WRITE_NONE);
+    if (lease->running != NULL)
+        lease->running->lease = NULL;
     lease->unusable = true;
     (void)err_set_unavailable(&lease->err);
     (void)err_detail(&lease->err, "an earlier statement of the lease overran its deadline");
@@ -251,7 +255,7 @@ static void on_deadline(void *arg)
         refuse(lease, &err);
         break;
     case LEASE_RUNNING:
-        if (lease->running != NULL)
+        if (lease->running != NULL || lease->copying)
             overrun(lease);
         break;
     case LEASE_REFUSED:
@@ -442,6 +446,49 @@ void db_lease_transact(struct db_lease *lease, const struct db_sql *sql, int64_t
                        db_done_fn done, void *arg)
 {
     run(lease, sql, true, deadline_us, NULL, done, arg);
+}
+
+void db_lease_copy(struct db_lease *lease, const char *sql_text, int64_t deadline_us,
+                   db_writable_fn writable, db_done_fn done, void *arg)
+{
+    assert(lease->state == LEASE_HELD && done != NULL && writable != NULL);
+    lease->state = LEASE_RUNNING;
+    lease->writable = writable;
+    lease->done = done;
+    lease->arg = arg;
+    int64_t wait_us = deadline_us - loop_now_us(lease->source->loop);
+    if (may_send(lease, wait_us) < 0) {
+        loop_task_post(lease->source->loop, &lease->task);
+        return;
+    }
+    lease->copying = true;
+    loop_timer_start_us(&lease->deadline, wait_us);
+    copy_start(lease->conn, sql_text);
+}
+
+bool db_lease_copy_put(struct db_lease *lease, const void *data, size_t len)
+{
+    return lease->conn != NULL && copy_put(lease->conn, data, len);
+}
+
+void db_lease_copy_end(struct db_lease *lease)
+{
+    if (lease->conn != NULL)
+        copy_end(lease->conn);
+}
+
+void lease_copy_writable(struct conn *conn)
+{
+    struct db_lease *lease = conn->lease;
+    if (lease != NULL && lease->copying)
+        lease->writable(lease->arg);
+}
+
+void lease_copy_done(struct conn *conn, const PGresult *rows, const struct err *err)
+{
+    struct db_lease *lease = conn->lease;
+    if (lease != NULL && lease->copying)
+        end_running(lease, rows, err);
 }
 
 void db_lease_pause(struct db_lease *lease)

@@ -242,6 +242,8 @@ void conn_watch(struct conn *conn)
     int unsent = PQflush(conn->pg);
     loop_io_want(&conn->io,
                  (conn->paused ? LOOP_NONE : LOOP_READ) | (unsent == 1 ? LOOP_WRITE : LOOP_NONE));
+    if (conn->copy != NULL && unsent == 0)
+        copy_flushed(conn);
 }
 
 /* --- answers ------------------------------------------------------------------------------------
@@ -456,6 +458,8 @@ void conn_on_io(void *arg, int ready)
     struct conn *conn = arg;
     if ((ready & LOOP_READ) != 0 && !conn->paused)
         read_answers(conn);
+    if (conn->pg != NULL && conn->copy != NULL)
+        copy_step(conn);
     conn_watch(conn);
 }
 
