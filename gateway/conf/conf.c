@@ -11,11 +11,17 @@
 
 enum { CONF_KEYS_MAX = 128, CONF_NAME_BYTES = 64 };
 
-static const char item_prefix[] = "sources[].";
+static const char source_prefix[] = "sources[].";
+static const char target_prefix[] = "targets[].";
 
 static bool is_item_option(const struct conf_option *option)
 {
-    return strncmp(option->name, item_prefix, sizeof item_prefix - 1) == 0;
+    return strstr(option->name, "[].") != NULL;
+}
+
+static bool is_option_of(const struct conf_option *option, const char *prefix)
+{
+    return strncmp(option->name, prefix, strlen(prefix)) == 0;
 }
 
 /* --- one value ---------------------------------------------------------------------------------
@@ -198,17 +204,24 @@ static int check_schemas(const struct conf *conf, const struct yaml_node *root, 
     return 0;
 }
 
-static int load_source(struct conf_source *source, const struct yaml_node *item, struct err *err)
+static int load_item(void *out, const char *prefix, const struct yaml_node *item, struct err *err)
 {
-    if (yaml_expect(item, YAML_MAPPING, "a source", err) < 0 ||
-        check_keys(item, item_prefix, err) < 0)
+    if (yaml_expect(item, YAML_MAPPING, "an item", err) < 0 || check_keys(item, prefix, err) < 0)
         return -1;
     const struct conf_option *option;
     for (size_t i = 0; (option = conf_option_at(i)) != NULL; i++)
-        if (is_item_option(option) &&
-            set_option(source, option, item, yaml_get(item, option->name + sizeof item_prefix - 1),
-                       err) < 0)
+        if (is_option_of(option, prefix) &&
+            set_option(out, option, item, yaml_get(item, option->name + strlen(prefix)), err) < 0)
             return -1;
+    return 0;
+}
+
+static int check_list(const struct yaml_node *list, const char *name, struct err *err)
+{
+    if (yaml_expect(list, YAML_SEQUENCE, name, err) < 0)
+        return -1;
+    if (yaml_count(list) > CONF_SOURCES_MAX)
+        return yaml_error(list, err, "CONFIG_INVALID", "at most %d %s", CONF_SOURCES_MAX, name);
     return 0;
 }
 
@@ -218,20 +231,51 @@ static int load_sources(struct conf *conf, const struct yaml_node *root, struct 
     if (list == NULL)
         return yaml_error(root, err, "CONFIG_INVALID",
                           "sources is missing: list the department databases");
-    if (yaml_expect(list, YAML_SEQUENCE, "sources", err) < 0)
+    if (check_list(list, "sources", err) < 0)
         return -1;
-    if (yaml_count(list) > CONF_SOURCES_MAX)
-        return yaml_error(list, err, "CONFIG_INVALID", "at most %d sources", CONF_SOURCES_MAX);
     conf->sources = mem_array(yaml_count(list), sizeof *conf->sources);
     for (size_t i = 0; i < yaml_count(list); i++) {
         const struct yaml_node *item = yaml_item(list, i);
         conf->source_count = i + 1;
-        if (load_source(&conf->sources[i], item, err) < 0)
+        if (load_item(&conf->sources[i], source_prefix, item, err) < 0)
             return -1;
         for (size_t j = 0; j < i; j++)
             if (strcmp(conf->sources[j].name, conf->sources[i].name) == 0)
                 return yaml_error(item, err, "CONFIG_INVALID", "the source %s stands here twice",
                                   conf->sources[i].name);
+    }
+    return 0;
+}
+
+static bool has_source(const struct conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->source_count; i++)
+        if (strcmp(conf->sources[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static int load_targets(struct conf *conf, const struct yaml_node *root, struct err *err)
+{
+    const struct yaml_node *list = yaml_get(root, "targets");
+    if (list == NULL)
+        return 0;
+    if (check_list(list, "targets", err) < 0)
+        return -1;
+    conf->targets = mem_array(yaml_count(list), sizeof *conf->targets);
+    for (size_t i = 0; i < yaml_count(list); i++) {
+        const struct yaml_node *item = yaml_item(list, i);
+        conf->target_count = i + 1;
+        if (load_item(&conf->targets[i], target_prefix, item, err) < 0)
+            return -1;
+        if (!has_source(conf, conf->targets[i].name))
+            return yaml_error(item, err, "CONFIG_INVALID",
+                              "the target %s has no source of that name, which tells its tables",
+                              conf->targets[i].name);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(conf->targets[j].name, conf->targets[i].name) == 0)
+                return yaml_error(item, err, "CONFIG_INVALID", "the target %s stands here twice",
+                                  conf->targets[i].name);
     }
     return 0;
 }
@@ -252,18 +296,21 @@ struct conf *conf_load(const char *path, struct err *err)
         result = check_schemas(conf, root, err);
     if (result == 0)
         result = load_sources(conf, root, err);
+    if (result == 0)
+        result = load_targets(conf, root, err);
     yaml_free(&yaml);
     if (result < 0)
         conf_free(&conf);
     return conf;
 }
 
-static void free_texts(void *target, bool items)
+/* `prefix` NULL: the options that stand in no list. */
+static void free_texts(void *target, const char *prefix)
 {
     const struct conf_option *option;
     for (size_t i = 0; (option = conf_option_at(i)) != NULL; i++) {
-        if (is_item_option(option) != items || option->type == CONF_INT ||
-            option->type == CONF_BOOL)
+        bool mine = prefix != NULL ? is_option_of(option, prefix) : !is_item_option(option);
+        if (!mine || option->type == CONF_INT || option->type == CONF_BOOL)
             continue;
         char **text = text_at(target, option);
         if (*text != NULL && option->secret)
@@ -279,8 +326,11 @@ void conf_free(struct conf **conf_ref)
         return;
     *conf_ref = NULL;
     for (size_t i = 0; i < conf->source_count; i++)
-        free_texts(&conf->sources[i], true);
+        free_texts(&conf->sources[i], source_prefix);
+    for (size_t i = 0; i < conf->target_count; i++)
+        free_texts(&conf->targets[i], target_prefix);
     free(conf->sources);
-    free_texts(conf, false);
+    free(conf->targets);
+    free_texts(conf, NULL);
     free(conf);
 }

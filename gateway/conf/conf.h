@@ -22,6 +22,12 @@ struct conf_source {
     int64_t leased_connections;
 };
 
+/* A department database that transfers write to. */
+struct conf_target {
+    char *name;     /* of the source whose tables it is about */
+    char *database; /* libpq conninfo, secret */
+};
+
 struct conf {
     char *instance;
     char *trust_domain;
@@ -69,6 +75,8 @@ struct conf {
 
     struct conf_source *sources;
     size_t source_count;
+    struct conf_target *targets;
+    size_t target_count;
 };
 
 /* NULL with INVALID_ARGUMENT/CONFIG_INVALID and "file:line:column: sentence" in err->text. */
@@ -82,9 +90,9 @@ enum conf_type { CONF_STRING, CONF_FILE, CONF_ADDRESS, CONF_INT, CONF_BOOL, CONF
 
 /* One row of the option table. */
 struct conf_option {
-    const char *name; /* dotted path in the file; "sources[]." for each item of `sources` */
+    const char *name; /* dotted path in the file; "sources[]." for each item of that list */
     enum conf_type type;
-    size_t offset; /* in struct conf, or struct conf_source for "sources[]." */
+    size_t offset; /* in struct conf, or in the item's struct */
     int64_t min;
     int64_t max;
     const char *unit;     /* "" for none */

@@ -4,6 +4,7 @@
 
 #define MAIN(field_)   .offset = offsetof(struct conf, field_)
 #define SOURCE(field_) .offset = offsetof(struct conf_source, field_)
+#define TARGET(field_) .offset = offsetof(struct conf_target, field_)
 
 /* "" as a default means: leave it out. */
 static const struct conf_option options[] = {
@@ -123,6 +124,17 @@ static const struct conf_option options[] = {
       "Connections for streams, per worker. Twice the workers times all connections of one (these, "
       "the shared ones and one more) must fit the limits of the role, the database and the server.",
       "每个工作进程用于流式查询的连接数。" },
+
+    { "targets[].name", CONF_STRING, TARGET(name), 1, 64, "", NULL, NULL, false,
+      "Name of a source whose tables transfers may fill; with one target or more the gateway runs "
+      "a "
+      "mover.",
+      "可写入其表的来源名；配置后网关运行搬运进程。" },
+    { "targets[].database", CONF_STRING, TARGET(database), 1, 4096, "", NULL, NULL, true,
+      "The same department's database, libpq connection string, a role that may write the tables "
+      "and "
+      "owns the schema sluice there.",
+      "同一部门数据库连接串（可写入目标表且拥有 sluice 模式的角色）。" },
 };
 
 const struct conf_option *conf_option_at(size_t index)

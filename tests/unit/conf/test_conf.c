@@ -73,6 +73,45 @@ static void refuse(const char *from, const char *to, const char *position, const
     assert_non_null(strstr(err.text, words));
 }
 
+/* The file with this behind it. */
+static struct conf *load_with(const char *more, struct err *err)
+{
+    char text[4096];
+    (void)snprintf(text, sizeof text, "%s%s", good, more);
+    return load(text, err);
+}
+
+static void targets_are_sources_that_may_be_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *words;
+    } wrong[] = {
+        { "targets: [{name: three, database: x}]\n", "no source of that name" },
+        { "targets: [{name: one, database: x}, {name: one, database: y}]\n", "twice" },
+        { "targets: [{name: one}]\n", "targets[].database is missing" },
+        { "targets: [{name: one, database: x, shared_connections: 2}]\n", "shared_connections" },
+        { "targets: {name: one, database: x}\n", "name" },
+    };
+    struct err err = ERR_INIT;
+    struct conf *conf = load_with("", &err);
+    assert_non_null(conf);
+    assert_int_equal(conf->target_count, 0);
+    conf_free(&conf);
+    conf = load_with("targets: [{name: two, database: x}]\n", &err);
+    assert_non_null(conf);
+    assert_int_equal(conf->target_count, 1);
+    assert_string_equal(conf->targets[0].name, "two");
+    assert_string_equal(conf->targets[0].database, "x");
+    assert_string_equal(conf->sources[1].database, "n");
+    conf_free(&conf);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_null(load_with(wrong[i].text, &err));
+        assert_non_null(strstr(err.text, wrong[i].words));
+    }
+}
+
 static void wrong_files_are_refused_with_line_and_column(void **state)
 {
     (void)state;
@@ -131,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_and_values_are_read),
+        cmocka_unit_test(targets_are_sources_that_may_be_written),
         cmocka_unit_test(wrong_files_are_refused_with_line_and_column),
         cmocka_unit_test(schemas_come_from_files_or_from_the_control_database),
         cmocka_unit_test(every_option_is_explained_in_both_languages),
