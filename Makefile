@@ -7,7 +7,7 @@ SYSCONFDIR ?= /etc
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' NEWS.md 2>/dev/null | head -1)
 
 # Rooms from the lowest floor to the highest; tests/lint/floors.sh checks who may include whom.
-ROOMS := base conf net pg schema authz audit rpc services daemon cli
+ROOMS := base conf net pg schema authz audit rpc transfer services daemon cli
 
 PKGS := libevent libevent_pthreads openssl libnghttp2 libprotobuf-c libpq jansson libfyaml libutf8proc libcurl libpcre2-8 libzip
 PKG_CFLAGS := $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
@@ -105,7 +105,7 @@ $(O)/lib/$(1).a: $(call room_objects,$(1))
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rules,$(r))))
 
-$(O)/sluiced: $(O)/obj/daemon/main.o $(call LIBS,daemon services rpc audit authz schema pg net conf base)
+$(O)/sluiced: $(O)/obj/daemon/main.o $(call LIBS,daemon services transfer rpc audit authz schema pg net conf base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $^ -Wl,--end-group $(PKG_LIBS)
 
@@ -123,7 +123,7 @@ $(O)/tests/support/%.o: tests/support/%.c | generated
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -Itests -c -o $@ $<
 
-TEST_ROOMS := cli services rpc audit authz schema pg net conf base
+TEST_ROOMS := cli services transfer rpc audit authz schema pg net conf base
 $(O)/tests/%: tests/%.c $(TEST_SUPPORT) $(call LIBS,$(TEST_ROOMS))
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)

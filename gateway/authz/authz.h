@@ -31,7 +31,12 @@ enum {
 };
 
 /* Bits of an agreement's modes: 1 << sluice.v1.AgreementMode. */
-enum authz_mode { AUTHZ_LOOKUP = 1 << 1, AUTHZ_QUERY = 1 << 2, AUTHZ_VERIFY = 1 << 3 };
+enum authz_mode {
+    AUTHZ_LOOKUP = 1 << 1,
+    AUTHZ_QUERY = 1 << 2,
+    AUTHZ_VERIFY = 1 << 3,
+    AUTHZ_TRANSFER = 1 << 4,
+};
 
 typedef void (*authz_changed_fn)(void *arg);
 

@@ -14,8 +14,8 @@ static const char *const columns[] = { "id",    "consumer",   "dataset",    "mod
                                        "state", "validUntil", "dailyQuota", "fields" };
 #define COLUMN_COUNT (sizeof columns / sizeof columns[0])
 
-static const char *const mode_names[] = { "lookup", "query", "verify" };
-static const char *const mode_values[] = { "LOOKUP", "QUERY", "VERIFY" };
+static const char *const mode_names[] = { "lookup", "query", "verify", "transfer" };
+static const char *const mode_values[] = { "LOOKUP", "QUERY", "VERIFY", "TRANSFER" };
 enum { MODE_COUNT = sizeof mode_names / sizeof mode_names[0] };
 
 struct listing {

@@ -49,8 +49,9 @@ struct generation {
     char *officers;
     char *ops;
     int64_t drain_ms;
-    int64_t kill_at_us;     /* draining */
-    struct child *children; /* [0] is the auditor, [1 + slot] the workers */
+    int64_t kill_at_us; /* draining */
+    struct child
+        *children; /* [0] is the auditor, [1 + slot] the workers, the last one may be a mover */
     size_t child_count;
     bool announced; /* ready or failed was told */
     bool draining;
@@ -67,7 +68,17 @@ struct generation {
 
 static const char *role_name(enum process_role role)
 {
-    return role == ROLE_AUDITOR ? "auditor" : role == ROLE_WORKER ? "worker" : "master";
+    switch (role) {
+    case ROLE_AUDITOR:
+        return "auditor";
+    case ROLE_WORKER:
+        return "worker";
+    case ROLE_MOVER:
+        return "mover";
+    case ROLE_MASTER:
+        break;
+    }
+    return "master";
 }
 
 /* --- exec --------------------------------------------------------------------------------------- */
@@ -98,11 +109,11 @@ static void exec_child(const struct child *child, int control_fd)
         pass_fd(argv, &argc, "officers-fd", listen_socket(generation->officers, child->slot, &err));
         if (child->slot == 0)
             pass_fd(argv, &argc, "ops-fd", listen_socket(generation->ops, 0, &err));
-        if (generation->schema_known) {
-            char hex[2 * SCHEMA_DIGEST_BYTES + 1];
-            hex_encode(generation->schema, SCHEMA_DIGEST_BYTES, hex);
-            argv[argc++] = mem_format("--schema=%s", hex);
-        }
+    }
+    if (child->role != ROLE_AUDITOR && generation->schema_known) {
+        char hex[2 * SCHEMA_DIGEST_BYTES + 1];
+        hex_encode(generation->schema, SCHEMA_DIGEST_BYTES, hex);
+        argv[argc++] = mem_format("--schema=%s", hex);
     }
     argv[argc] = NULL;
     sigset_t none;
@@ -142,7 +153,7 @@ static void tie(struct child *auditor, struct child *worker)
 static void tie_all(struct child *child)
 {
     struct generation *generation = child->generation;
-    if (child->role == ROLE_WORKER) {
+    if (child->role != ROLE_AUDITOR) {
         tie(&generation->children[0], child);
         return;
     }
@@ -295,9 +306,10 @@ static bool any_alive(const struct generation *generation)
     return false;
 }
 
+/* The auditor has slot 0 too; of those that are tied to it, each has a slot of its own. */
 static struct generation *new_generation(struct loop *loop,
                                          const struct generation_options *options,
-                                         size_t child_count,
+                                         size_t child_count, bool mover,
                                          const struct generation_handlers *handlers, void *arg)
 {
     struct generation *generation = mem_zero(sizeof *generation);
@@ -318,7 +330,9 @@ static struct generation *new_generation(struct loop *loop,
     for (size_t i = 0; i < child_count; i++) {
         struct child *child = &generation->children[i];
         child->generation = generation;
-        child->role = i == 0 ? ROLE_AUDITOR : ROLE_WORKER;
+        child->role = i == 0                          ? ROLE_AUDITOR
+                      : mover && i + 1 == child_count ? ROLE_MOVER
+                                                      : ROLE_WORKER;
         child->slot = i == 0 ? 0 : (int)i - 1;
         loop_timer_init(&child->respawn, loop, spawn, child);
     }
@@ -336,8 +350,9 @@ struct generation *generation_start(struct loop *loop, const struct generation_o
         conf_free(&conf);
         return NULL;
     }
+    bool mover = conf->target_count > 0; /* nothing to move without */
     struct generation *generation =
-        new_generation(loop, options, 1 + (size_t)conf->workers, handlers, arg);
+        new_generation(loop, options, 1 + (size_t)conf->workers + mover, mover, handlers, arg);
     generation->systems = mem_strdup(conf->listen_systems);
     generation->officers = mem_strdup(conf->listen_officers);
     generation->ops = mem_strdup(conf->listen_ops);
@@ -377,6 +392,7 @@ bool generation_save(struct generation *generation, Sluice__Internal__MasterStat
         saved->pid = child->pid;
         saved->fd = -1;
         saved->ready = child->state == CHILD_READY;
+        saved->mover = child->role == ROLE_MOVER;
         sent = (child->ipc == NULL || ipc_hand_over(child->ipc, &saved->fd, &received)) && sent;
         saved->received.data = (uint8_t *)(uintptr_t)received.data;
         saved->received.len = received.len;
@@ -402,7 +418,9 @@ struct generation *generation_restore(struct loop *loop, const struct generation
                                       const Sluice__Internal__MasterState__Generation *state,
                                       const struct generation_handlers *handlers, void *arg)
 {
-    struct generation *generation = new_generation(loop, options, state->n_children, handlers, arg);
+    size_t count = state->n_children;
+    bool mover = count > 0 && state->children[count - 1]->mover;
+    struct generation *generation = new_generation(loop, options, count, mover, handlers, arg);
     generation->systems = mem_strdup(state->systems);
     generation->officers = mem_strdup(state->officers);
     generation->ops = mem_strdup(state->ops);

@@ -118,6 +118,7 @@ static int take_option(int option, struct process_options *options, bool *check)
     case OPT_ROLE:
         options->role = strcmp(optarg, "worker") == 0    ? ROLE_WORKER
                         : strcmp(optarg, "auditor") == 0 ? ROLE_AUDITOR
+                        : strcmp(optarg, "mover") == 0   ? ROLE_MOVER
                                                          : ROLE_MASTER;
         return -1;
     case OPT_SLOT:
@@ -195,6 +196,8 @@ int main(int argc, char **argv)
         return worker_main(&options);
     case ROLE_AUDITOR:
         return auditor_main(&options);
+    case ROLE_MOVER:
+        return mover_main(&options);
     case ROLE_MASTER:
         break;
     }

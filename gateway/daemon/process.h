@@ -2,7 +2,7 @@
  * Ownership: plain values; descriptors are inherited and owned by the process.
  * Callbacks: none.
  * Limits: none.
- * Each process has its own file: master.c, worker.c, auditor.c. */
+ * Each process has its own file: master.c, worker.c, auditor.c, mover.c. */
 #ifndef SLUICE_DAEMON_PROCESS_H
 #define SLUICE_DAEMON_PROCESS_H
 
@@ -13,7 +13,7 @@
 
 struct ipc;
 
-enum process_role { ROLE_MASTER, ROLE_WORKER, ROLE_AUDITOR };
+enum process_role { ROLE_MASTER, ROLE_WORKER, ROLE_AUDITOR, ROLE_MOVER };
 
 /* As given on the command line; -1 = no such descriptor. */
 struct process_options {
@@ -39,6 +39,7 @@ int master_main(const struct process_options *options);
 int master_check_state(const struct process_options *options);
 int worker_main(const struct process_options *options);
 int auditor_main(const struct process_options *options);
+int mover_main(const struct process_options *options);
 
 void process_configure_log(const struct conf *conf, const char *process);
 /* Tells the master READY (`failure` NULL) or FAILED with a sentence; written before it returns.

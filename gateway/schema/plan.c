@@ -515,6 +515,20 @@ int schema_plan_query(const struct schema_plan *plan, const struct schema_filter
     return plan_sql_finish(&sql, sql_r, err);
 }
 
+int schema_plan_copy(const struct schema_plan *plan, const char *table, const char *order,
+                     struct arena *arena, struct db_sql *sql_r, struct err *err)
+{
+    if (plan->columns.rank >= 0 || plan->mapping->table_quoted == NULL ||
+        plan->mapping->from_sql != plan->mapping->source_sql)
+        return err_set(err, ERR_FAILED_PRECONDITION, "MAPPING_ONE_WAY",
+                       "a table that is written must stand in its mapping by itself: no query, no "
+                       "child tables, no rule for duplicates");
+    *sql_r = (struct db_sql){
+        .text = arena_format(arena, "%s%s ORDER BY %s", plan->select, table, order),
+    };
+    return 0;
+}
+
 /* --- rows ---------------------------------------------------------------------------------------
  */
 

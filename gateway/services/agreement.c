@@ -112,12 +112,13 @@ static int check_scope(struct call *call, const Sluice__V1__Agreement *agreement
             return invalid(call, "PURPOSE_INVALID",
                            "a purpose is a code of 3 to 63 lower-case letters, digits and '-'");
     if (agreement->n_modes == 0 || agreement->n_modes > 8)
-        return invalid(call, "MODES_MISSING", "list the modes: lookup, query, verify");
+        return invalid(call, "MODES_MISSING", "list the modes: lookup, query, verify, transfer");
     for (size_t i = 0; i < agreement->n_modes; i++)
         if (agreement->modes[i] != SLUICE__V1__AGREEMENT_MODE__LOOKUP &&
             agreement->modes[i] != SLUICE__V1__AGREEMENT_MODE__QUERY &&
-            agreement->modes[i] != SLUICE__V1__AGREEMENT_MODE__VERIFY)
-            return invalid(call, "MODE_INVALID", "a mode is lookup, query or verify");
+            agreement->modes[i] != SLUICE__V1__AGREEMENT_MODE__VERIFY &&
+            agreement->modes[i] != SLUICE__V1__AGREEMENT_MODE__TRANSFER)
+            return invalid(call, "MODE_INVALID", "a mode is lookup, query, verify or transfer");
     if (strlen(agreement->legal_basis) > AGREEMENT_TEXT_BYTES_MAX)
         return invalid(call, "LEGAL_BASIS_TOO_LONG", "the legal basis has at most 1,024 bytes");
     if (!(agreement->rate_per_second >= 0 && agreement->rate_per_second <= 1e6) ||

@@ -39,6 +39,14 @@ extern const struct rpc_method quality_compare_method;
 extern const struct rpc_method quality_list_method;
 extern const struct rpc_method quality_view_method;
 extern const struct rpc_method quality_replay_method;
+extern const struct rpc_method transfer_create_method;
+extern const struct rpc_method transfer_get_method;
+extern const struct rpc_method transfer_list_method;
+extern const struct rpc_method transfer_watch_method;
+extern const struct rpc_method transfer_pause_method;
+extern const struct rpc_method transfer_resume_method;
+extern const struct rpc_method transfer_cancel_method;
+extern const struct rpc_method transfer_verify_method;
 
 const struct rpc_method *const services_methods[] = {
     &health_check_method,
@@ -97,5 +105,13 @@ const struct rpc_method *const services_methods[] = {
     &audit_opening_request_method,
     &audit_opening_approve_method,
     &audit_opening_list_method,
+    &transfer_create_method,
+    &transfer_get_method,
+    &transfer_list_method,
+    &transfer_watch_method,
+    &transfer_pause_method,
+    &transfer_resume_method,
+    &transfer_cancel_method,
+    &transfer_verify_method,
     NULL,
 };

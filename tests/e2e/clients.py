@@ -28,7 +28,8 @@ def make_stubs(folder):
     grpc.__path__.append(str(folder / "grpc"))
     load = importlib.import_module
     names = SimpleNamespace()
-    for short in ("agreement", "audit", "audit_entry", "catalog", "exchange", "quality", "record", "schema"):
+    for short in ("agreement", "audit", "audit_entry", "catalog", "exchange", "quality", "record", "schema",
+                  "transfer"):
         setattr(names, short, load(f"sluice.v1.{short}_pb2"))
         setattr(names, f"{short}_grpc", load(f"sluice.v1.{short}_pb2_grpc"))
     names.health = load("grpc.health.v1.health_pb2")
@@ -85,6 +86,7 @@ class Peer:
         self.audit = stubs.audit_grpc.AuditServiceStub(self.channel)
         self.quality = stubs.quality_grpc.QualityServiceStub(self.channel)
         self.schemas = stubs.schema_grpc.SchemaServiceStub(self.channel)
+        self.transfers = stubs.transfer_grpc.TransferServiceStub(self.channel)
         self.health = stubs.health_grpc.HealthStub(self.channel)
         self.reflection = stubs.reflection_grpc.ServerReflectionStub(self.channel)
 

@@ -1,0 +1,225 @@
+/* From the owner's snapshot to chunks of COPY tuples: read, normalise, write, digest. One chunk is in memory;
+ * while it is sent the source waits. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "transfer/job.h"
+
+enum { N_BYTES = 8 };
+
+void copy_digest(struct transfer_job *job, struct job_digest *digest)
+{
+    uint8_t leaf[MERKLE_HASH_BYTES];
+    merkle_leaf_hash(job->record.data, job->record.len, leaf);
+    merkle_frontier_append(&digest->tree, leaf);
+    digest->count++;
+}
+
+/* --- chunks --------------------------------------------------------------------------------------------- */
+
+static void on_decided(struct transfer_job *job, const struct err *err)
+{
+    if (err != NULL) {
+        job_fail(job, err);
+        return;
+    }
+    job->decided = true;
+    target_send(job);
+}
+
+static void send_chunk(struct transfer_job *job)
+{
+    struct err err = ERR_INIT;
+    job->sending = true;
+    job->resolutions = 0;
+    if (!authz_live(job->options->authz, &job->grant, &err))
+        job_fail(job, &err);
+    else if (job->options->audit == NULL)
+        target_send(job);
+    else
+        entry_decide(job, on_decided);
+}
+
+static void go_on(struct transfer_job *job)
+{
+    job->sending = false;
+    if (job->read_all) {
+        job->resolutions = 0;
+        target_publish(job);
+        return;
+    }
+    job->paused = false;
+    db_lease_resume(job->source);
+}
+
+void copy_chunk_committed(struct transfer_job *job)
+{
+    if (job->decided)
+        entry_deliver(job, NULL);
+    job->decided = false;
+    job->chunks++;
+    job->chunk_rows = 0;
+    buf_reset(&job->chunk);
+    go_on(job);
+}
+
+static void flush_chunk(void *arg)
+{
+    struct transfer_job *job = arg;
+    if (job->row_failed.code != ERR_OK)
+        job_fail(job, &job->row_failed);
+    else if (job->chunk_rows > 0)
+        send_chunk(job);
+    else
+        go_on(job);
+}
+
+/* No row comes any more until the chunk is away. */
+static void hold(struct transfer_job *job)
+{
+    job->paused = true;
+    db_lease_pause(job->source);
+    loop_task_post(job->options->loop, &job->flush);
+}
+
+/* --- rows ----------------------------------------------------------------------------------------------- */
+
+static void check_thresholds(struct transfer_job *job, bool whole)
+{
+    char sentence[TRANSFER_SENTENCE_BYTES];
+    if (job->options->exceeded(&job->grant.dataset->thresholds, &job->counts, whole, sentence))
+        (void)err_set(&job->row_failed, ERR_FAILED_PRECONDITION, "QUARANTINE_THRESHOLD",
+                      "%s; nothing was put in place", sentence);
+}
+
+/* One more column behind the writer's: the order sent. */
+static int add_number(struct transfer_job *job, size_t start)
+{
+    uint8_t field[4 + N_BYTES] = { 0, 0, 0, N_BYTES };
+    uint8_t *count = job->chunk.data + start;
+    unsigned columns = ((unsigned)count[0] << 8 | count[1]) + 1;
+    count[0] = (uint8_t)(columns >> 8);
+    count[1] = (uint8_t)columns;
+    for (int i = 0; i < N_BYTES; i++)
+        field[4 + i] = (uint8_t)(job->sent.count >> (8 * (N_BYTES - 1 - i)));
+    return buf_append(&job->chunk, field, sizeof field);
+}
+
+static int take_record(struct transfer_job *job, struct schema_row_report *report)
+{
+    size_t start = job->chunk.len;
+    const uint8_t *record = job->record.data + sizeof job->salt;
+    size_t len = job->record.len - sizeof job->salt;
+    if (schema_writer_row(job->writer, record, len, &job->chunk, report, &job->row_failed) < 0)
+        return -1;
+    if (report->state != ROW_DELIVERED)
+        return 0;
+    if (add_number(job, start) < 0)
+        return err_set(&job->row_failed, ERR_RESOURCE_EXHAUSTED, "MOVER_MEMORY",
+                       "the mover has no memory for a chunk of rows");
+    copy_digest(job, &job->sent);
+    job->counts.delivered++;
+    job->chunk_rows++;
+    return 0;
+}
+
+static int take_row(struct transfer_job *job, const struct db_rows *rows)
+{
+    struct schema_row_report report;
+    buf_reset(&job->record);
+    (void)buf_append(&job->record, job->salt, sizeof job->salt);
+    if (schema_plan_row(job->grant.plan, rows, 0, &job->record, &report, &job->row_failed) < 0)
+        return -1;
+    job->counts.read++;
+    if (report.state == ROW_DELIVERED && take_record(job, &report) < 0)
+        return -1;
+    job->counts.quarantined += report.state == ROW_QUARANTINED;
+    job->counts.duplicates += report.state == ROW_DUPLICATE;
+    if (report.state == ROW_QUARANTINED)
+        check_thresholds(job, false);
+    return job->row_failed.code == ERR_OK ? 0 : -1;
+}
+
+static void on_row(void *arg, const struct db_rows *rows)
+{
+    struct transfer_job *job = arg;
+    if (job->paused)
+        return;
+    if (take_row(job, rows) < 0 || job->chunk_rows >= TRANSFER_CHUNK_ROWS ||
+        job->chunk.len >= TRANSFER_CHUNK_BYTES)
+        hold(job);
+}
+
+static void on_read(void *arg, const struct db_rows *rows, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    (void)rows;
+    if (err != NULL) {
+        job_fail(job, err);
+        return;
+    }
+    db_lease_release(&job->source);
+    job->read_all = true;
+    check_thresholds(job, true);
+    loop_task_post(job->options->loop, &job->flush);
+}
+
+/* --- the snapshot --------------------------------------------------------------------------------------- */
+
+static int take_snapshot(void *arg, const struct db_rows *rows, struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (db_row_count(rows) != 1)
+        return err_set(err, ERR_INTERNAL, "SOURCE_ERROR", "the owner's database gave no snapshot");
+    job->snapshot = db_text(&job->arena, db_value(rows, 0, 0));
+    job->snapshot_us = db_int8(db_value(rows, 0, 1));
+    return 0;
+}
+
+static void on_snapshot(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    struct err failed = ERR_INIT;
+    struct db_sql sql;
+    if (err != NULL) {
+        job_fail(job, err);
+        return;
+    }
+    if (schema_plan_query(job->grant.plan, job->filter, NULL, 0, &job->arena, &sql, &failed) < 0) {
+        job_fail(job, &failed);
+        return;
+    }
+    db_lease_query(job->source, &sql, job_deadline(job, JOB_READ_MS), on_row, on_read, job);
+}
+
+static void on_lease(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err != NULL) {
+        job->source = NULL; /* a refused lease dies with this callback */
+        job_fail(job, err);
+        return;
+    }
+    script_init(&job->script, job);
+    (void)script_add(&job->script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    struct script_step *step =
+        script_add(&job->script, "SELECT pg_catalog.pg_current_snapshot()::text,"
+                                 " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
+    step->check = take_snapshot;
+    script_run(&job->script, job->source, job_deadline(job, JOB_STATEMENT_MS), on_snapshot);
+}
+
+void copy_begin(struct transfer_job *job)
+{
+    struct db_source *database =
+        job->options->database(job->options->arg, job->grant.dataset->source, false);
+    struct err err = ERR_INIT;
+    loop_task_init(&job->flush, flush_chunk, job);
+    if (database == NULL) {
+        (void)err_set(&err, ERR_FAILED_PRECONDITION, "SOURCE_NOT_CONFIGURED",
+                      "this gateway does not list the database that the dataset is read from");
+        job_fail(job, &err);
+        return;
+    }
+    job->source = db_lease_start(database, job_deadline(job, JOB_CONNECT_MS), on_lease, job);
+}

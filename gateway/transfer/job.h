@@ -1,0 +1,175 @@
+/* One job of a mover: what it copies, its two connections, the chunk in hand. Private to transfer/.
+ * Ownership: the mover owns jobs; a job owns its leases, writer, plans and buffers.
+ * Callbacks: job_ended of the mover, once, never inside job_start or job_stop's caller.
+ * Limits: see transfer.h.
+ * Each file is one part of a job's life: job.c begins and ends it, copy.c moves rows, target.c knows the
+ * statements of the target, entry.c the audit entries, mover.c claims it and writes down its fate. */
+#ifndef SLUICE_TRANSFER_JOB_H
+#define SLUICE_TRANSFER_JOB_H
+
+#include "audit/client.h"
+#include "audit/hash.h"
+#include "audit/merkle.h"
+#include "authz/authz.h"
+#include "base/arena.h"
+#include "base/list.h"
+#include "net/loop.h"
+#include "schema/writer.h"
+#include "sluice/v1/transfer.pb-c.h"
+#include "transfer/script.h"
+#include "transfer/transfer.h"
+
+enum {
+    JOB_STATEMENT_MS = 60000, /* one chunk, or one look at a catalogue */
+    JOB_PUBLISH_MS =
+        6 * 3600000, /* reading back and putting in place: as long as the copy itself */
+    JOB_READ_MS = 12 * 3600000,
+    JOB_CONNECT_MS = 10000,
+    JOB_ENTRY_MS = 30000, /* an audit log that is away for longer fails the attempt */
+};
+
+enum job_wanted { WANTED_RUN = 1, WANTED_PAUSE = 2, WANTED_CANCEL = 3 };
+
+/* How an attempt ended, for the mover to write down. */
+enum job_fate {
+    FATE_SUCCEEDED,
+    FATE_AGAIN,  /* later, by anybody */
+    FATE_FAILED, /* for good */
+    FATE_PAUSED,
+    FATE_CANCELLED,
+    FATE_GIVEN_BACK, /* the mover drains: at once, by another */
+};
+
+/* A digest that grows record by record. */
+struct job_digest {
+    struct merkle_frontier tree;
+    uint64_t count;
+};
+
+struct job_op {
+    struct db_lease *lease;
+    struct db_sql sql;
+    int64_t deadline_us;
+    db_done_fn done;
+    struct transfer_job *job;
+};
+
+struct transfer_job {
+    struct list link;
+    struct transfer_mover *mover;
+    const struct transfer_options *options;
+    struct arena arena;
+    /* the row */
+    const char *id;
+    uint8_t exchange_id[UUID_BYTES];
+    const char *epoch;
+    struct identity who;
+    const char *dataset_name;
+    const char *agreement;
+    const char *purpose;
+    const char *target_name;
+    Sluice__V1__TransferMode mode;
+    const char *filter_text;
+    char **fields;
+    size_t field_count;
+    uint8_t salt[SALT_BYTES];
+    int64_t attempts;
+    enum job_wanted wanted;
+    /* what follows from it */
+    struct authz_answer grant;
+    const struct schema_dataset *target;
+    struct schema_filter *filter;
+    struct schema_writer *writer;
+    struct schema_plan *target_plan;
+    char **copied; /* names of the fields */
+    size_t copied_count;
+    const char *staging; /* quoted */
+    /* connections */
+    struct db_lease *source;
+    struct db_lease *dest;
+    struct script script;
+    struct arena scripts; /* texts of the script at work */
+    bool resolving;       /* whether the last COMMIT took place is being looked up */
+    int resolutions;      /* of this chunk */
+    /* rows */
+    struct buf record; /* salt, then the record */
+    struct buf chunk;  /* tuples */
+    uint64_t chunk_rows;
+    uint64_t chunk_record_bytes;
+    struct transfer_counts counts;
+    struct job_digest sent;
+    struct job_digest found; /* being read back */
+    uint8_t root[MERKLE_HASH_BYTES];
+    uint8_t table_root[MERKLE_HASH_BYTES];
+    uint64_t chunks; /* committed */
+    bool read_all;
+    bool paused; /* the source waits */
+    bool sending;
+    struct loop_task flush;
+    struct err row_failed;
+    const char *snapshot;
+    int64_t snapshot_us;
+    struct buf manifest; /* serialised */
+    bool published;
+    bool cleaning;
+    /* entries */
+    struct audit_ticket *ticket;
+    struct audit_rows rows;
+    bool decided; /* the chunk in hand has a durable decision */
+    /* the end */
+    struct err failure;
+    enum job_fate fate;
+    bool ended;
+    struct loop_task end;
+    /* mover.c */
+    struct job_op op;
+    struct loop_timer beat;
+    int64_t leased_us; /* when the last heartbeat that succeeded was sent */
+    char beat_texts[5][24];
+    const char *beat_params[8];
+    bool settling; /* the attempt is over, what is left is to write that down */
+};
+
+/* --- mover.c ---------------------------------------------------------------------------------- */
+/* The attempt is over: job->fate and job->failure say how. */
+void mover_job_ended(struct transfer_job *job);
+
+/* --- job.c -------------------------------------------------------------------------------------- */
+void job_init(struct transfer_job *job);
+void job_start(struct transfer_job *job);
+/* Ends the attempt from outside: paused, cancelled, given back. */
+void job_stop(struct transfer_job *job, enum job_fate fate);
+void job_fail(struct transfer_job *job, const struct err *err);
+/* The agreement no longer lives: fails at once. */
+void job_recheck(struct transfer_job *job);
+/* Gives back all it holds; no callback fires any more. */
+void job_release(struct transfer_job *job);
+void job_fini(struct transfer_job *job);
+/* The target has the rows: what is left is to write that down. */
+void job_published(struct transfer_job *job);
+int64_t job_deadline(const struct transfer_job *job, int64_t ms);
+
+/* --- copy.c --------------------------------------------------------------------------------------- */
+/* Opens the source's snapshot and moves every row; goes on in target_publish. */
+void copy_begin(struct transfer_job *job);
+void copy_digest(struct transfer_job *job, struct job_digest *digest);
+
+/* --- target.c ------------------------------------------------------------------------------------- */
+/* Checks the table, takes the epoch, makes the staging table; goes on in copy_begin. */
+void target_prepare(struct transfer_job *job);
+/* Sends the chunk in hand; `done` once it is committed. Takes care of an uncertain COMMIT. */
+void target_send(struct transfer_job *job);
+void copy_chunk_committed(struct transfer_job *job);
+/* Reads back, compares, puts in place; goes on in job_published. */
+void target_publish(struct transfer_job *job);
+/* Removes what a job that will not be published has left; then the attempt ends as job->fate says. */
+void target_clean(struct transfer_job *job);
+
+/* --- entry.c -------------------------------------------------------------------------------------- */
+/* The chunk's decision; `done` gets NULL once it is durable. */
+typedef void (*entry_done_fn)(struct transfer_job *job, const struct err *err);
+void entry_decide(struct transfer_job *job, entry_done_fn done);
+/* What became of the chunk that was decided. Nobody waits. */
+void entry_deliver(struct transfer_job *job, const struct err *failure);
+
+#endif

@@ -1,0 +1,608 @@
+/* What a job does in the target's database: prepare, one chunk, publish, clean. Every transaction first
+ * touches the job's row of sluice.transfer_progress under its epoch, and holds that row to its end: a mover
+ * that lost the job finds no such row and writes nothing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ids.h"
+#include "base/log.h"
+#include "transfer/job.h"
+
+enum { RESOLUTIONS_MAX = 5 };
+#define N_COLUMN                                                                                   \
+    "\"sluice n\"" /* the order sent; no mapping names a column with a blank for its own */
+
+/* What the room pg says of a source, said of a target. */
+static const struct {
+    const char *from;
+    const char *reason;
+    const char *text;
+} renames[] = {
+    { "SOURCE_UNAVAILABLE", "TARGET_UNAVAILABLE", "the target's database cannot be reached" },
+    { "SOURCE_BUSY", "TARGET_BUSY", "no connection to the target's database became free" },
+    { "SOURCE_TIMEOUT", "TARGET_TIMEOUT", "the target's database did not answer in time" },
+    { "SOURCE_READ_ONLY", "TARGET_READ_ONLY", "the target's database accepts no writes now" },
+    { "SOURCE_EXHAUSTED", "TARGET_EXHAUSTED",
+      "the target's database is short of disk, memory or connections" },
+    { "SOURCE_CONFLICT", "TARGET_LOCKED",
+      "somebody else holds what the transfer needs to lock in the target's database" },
+    { "SOURCE_PERMISSION", "TARGET_PERMISSION",
+      "the target's database does not let the gateway's role write there; see docs/transfer.md for "
+      "what it needs" },
+    { "SCHEMA_DRIFT", "TARGET_CHANGED", "the target table no longer fits its mapping" },
+    { "VALUE_INVALID", "TARGET_VALUE", "the target's database refuses a value" },
+    { "DUPLICATE_KEY", "TARGET_CONSTRAINT",
+      "the target table has a row of the same key already, so that nothing was put in place" },
+    { "CONSTRAINT_VIOLATED", "TARGET_CONSTRAINT",
+      "the target table refuses the rows by one of its constraints, so that nothing was put in "
+      "place" },
+};
+
+static struct err as_target(const struct err *err)
+{
+    struct err out = *err;
+    for (size_t i = 0; i < sizeof renames / sizeof renames[0]; i++)
+        if (strcmp(err->reason, renames[i].from) == 0) {
+            (void)err_set(&out, err->code, renames[i].reason, "%s", renames[i].text);
+            (void)err_detail(&out, "%s", err->detail);
+            break;
+        }
+    return out;
+}
+
+static void fail(struct transfer_job *job, const struct err *err)
+{
+    struct err told = as_target(err);
+    job_fail(job, &told);
+}
+
+/* --- the connection -------------------------------------------------------------------------------- */
+
+static struct script *new_script(struct transfer_job *job)
+{
+    arena_fini(&job->scripts);
+    arena_init(&job->scripts);
+    script_init(&job->script, job);
+    return &job->script;
+}
+
+static void on_lease(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err != NULL) {
+        job->dest = NULL; /* a refused lease dies with this callback */
+        fail(job, err);
+        return;
+    }
+    script_run(&job->script, job->dest, job_deadline(job, JOB_STATEMENT_MS), job->script.done);
+}
+
+/* Opens a connection, then runs the script that stands ready. */
+static void run_on_new_lease(struct transfer_job *job, script_done_fn done)
+{
+    struct db_source *database =
+        job->options->database(job->options->arg, job->target->source, true);
+    struct err err = ERR_INIT;
+    if (database == NULL) {
+        (void)err_set(&err, ERR_FAILED_PRECONDITION, "TARGET_NOT_CONFIGURED",
+                      "this gateway has no target \"%.60s\" to write to; its operator adds one",
+                      job->target->source);
+        job_fail(job, &err);
+        return;
+    }
+    job->script.done = done;
+    job->dest = db_lease_start(database, job_deadline(job, JOB_CONNECT_MS), on_lease, job);
+}
+
+/* A mover that stands still must not hold the job's row for ever. */
+static void add_begin(struct script *script)
+{
+    (void)script_add(script, "SET idle_in_transaction_session_timeout = '30s'");
+    (void)script_add(script, "SET lock_timeout = '60s'");
+    (void)script_add(script, "BEGIN");
+}
+
+static void add_fence(struct transfer_job *job, struct script_step *step)
+{
+    script_param(step, job->id);
+    script_param(step, job->epoch);
+}
+
+static int check_fenced(void *arg, const struct db_rows *rows, struct err *err)
+{
+    (void)arg;
+    return script_expect(rows, "UPDATE 1", "TRANSFER_LOST", err);
+}
+
+static int check_live(void *arg, struct err *err)
+{
+    const struct transfer_job *job = arg;
+    return authz_live(job->options->authz, &job->grant, err) ? 0 : -1;
+}
+
+static bool take_manifest(struct transfer_job *job, struct db_value value)
+{
+    if (value.data == NULL)
+        return false;
+    buf_reset(&job->manifest);
+    (void)buf_append(&job->manifest, value.data, value.len);
+    job->published = true;
+    return true;
+}
+
+/* --- prepare ------------------------------------------------------------------------------------------ */
+
+static int check_table(void *arg, const struct db_rows *rows, struct err *err)
+{
+    const struct transfer_job *job = arg;
+    return schema_writer_check_target(job->writer, rows, err);
+}
+
+static int check_rights(void *arg, const struct db_rows *rows, struct err *err)
+{
+    (void)arg;
+    if (!db_bool(db_value(rows, 0, 0)))
+        return err_set(err, ERR_FAILED_PRECONDITION, "TARGET_PERMISSION",
+                       "the gateway's role may not read, fill and empty the target table; grant it "
+                       "SELECT, INSERT and, to replace, DELETE");
+    if (!db_bool(db_value(rows, 0, 1)))
+        return err_set(err, ERR_FAILED_PRECONDITION, "TARGET_NOT_PREPARED",
+                       "the target's database has no schema \"" TRANSFER_SCHEMA
+                       "\" in which the gateway's role may create tables; see docs/transfer.md");
+    return 0;
+}
+
+static int check_claimed(void *arg, const struct db_rows *rows, struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (db_row_count(rows) != 1)
+        return err_set(err, ERR_ABORTED, "TRANSFER_LOST",
+                       "the transfer is worked on elsewhere by now");
+    (void)take_manifest(job, db_value(rows, 0, 0));
+    return 0;
+}
+
+static void on_prepared(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err != NULL)
+        fail(job, err);
+    else if (job->published)
+        job_published(job);
+    else
+        copy_begin(job);
+}
+
+/* The transaction goes on: an earlier attempt's rows go, this one's place is made. */
+static void on_claimed(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err != NULL) {
+        fail(job, err);
+        return;
+    }
+    struct script *script = new_script(job);
+    if (!job->published) {
+        (void)script_add(script,
+                         arena_format(&job->scripts, "DROP TABLE IF EXISTS %s", job->staging));
+        (void)script_add(
+            script, arena_format(&job->scripts,
+                                 "CREATE UNLOGGED TABLE %s AS SELECT %s, 0::bigint AS " N_COLUMN
+                                 " FROM %s WITH NO DATA",
+                                 job->staging, schema_writer_columns(job->writer),
+                                 schema_writer_table(job->writer)));
+    }
+    (void)script_add(script, "COMMIT");
+    script_run(script, job->dest, job_deadline(job, JOB_STATEMENT_MS), on_prepared);
+}
+
+static const char progress_table_sql[] =
+    "CREATE TABLE IF NOT EXISTS " TRANSFER_PROGRESS " (job uuid PRIMARY KEY, epoch bigint NOT NULL,"
+    " chunks bigint NOT NULL DEFAULT 0, manifest bytea,"
+    " updated_at timestamptz NOT NULL DEFAULT now())";
+
+void target_prepare(struct transfer_job *job)
+{
+    struct script *script = new_script(job);
+    struct db_sql describe;
+    struct err err = ERR_INIT;
+    if (schema_writer_target(job->writer, &job->scripts, &describe, &err) < 0) {
+        job_fail(job, &err);
+        return;
+    }
+    add_begin(script);
+    struct script_step *step = script_add(script, describe.text);
+    script_param(step, describe.params[0]);
+    step->check = check_table;
+    step = script_add(script,
+                      "SELECT has_table_privilege($1, 'SELECT') AND has_table_privilege($1,"
+                      " 'INSERT') AND ($2::boolean OR has_table_privilege($1, 'DELETE')),"
+                      " coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM"
+                      " pg_catalog.pg_namespace WHERE nspname = '" TRANSFER_SCHEMA "'), false)");
+    script_param(step, schema_writer_table(job->writer));
+    script_param(step, job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE ? "false" : "true");
+    step->check = check_rights;
+    (void)script_add(script, progress_table_sql);
+    step =
+        script_add(script, "INSERT INTO " TRANSFER_PROGRESS " AS p (job, epoch) VALUES ($1::uuid,"
+                           " $2::bigint) ON CONFLICT (job) DO UPDATE SET epoch = excluded.epoch,"
+                           " chunks = 0, updated_at = now() WHERE p.epoch < excluded.epoch"
+                           " RETURNING manifest");
+    add_fence(job, step);
+    step->check = check_claimed;
+    run_on_new_lease(job, on_claimed);
+}
+
+/* --- one chunk ---------------------------------------------------------------------------------------- */
+
+static void on_sent(void *arg, const struct err *err);
+
+static int check_copied(void *arg, const struct db_rows *rows, struct err *err)
+{
+    const struct transfer_job *job = arg;
+    char tag[40];
+    (void)snprintf(tag, sizeof tag, "COPY %llu", (unsigned long long)job->chunk_rows);
+    return script_expect(rows, tag, "TARGET_CHANGED", err);
+}
+
+static void add_chunk(struct transfer_job *job)
+{
+    struct script *script = new_script(job);
+    struct arena *arena = &job->scripts;
+    add_begin(script);
+    struct script_step *step =
+        script_add(script, "UPDATE " TRANSFER_PROGRESS " SET chunks = chunks + 1, updated_at ="
+                           " now() WHERE job = $1::uuid AND epoch = $2::bigint AND chunks ="
+                           " $3::bigint AND manifest IS NULL");
+    add_fence(job, step);
+    script_param(step, arena_format(arena, "%llu", (unsigned long long)job->chunks));
+    step->check = check_fenced;
+    step = script_add(script,
+                      arena_format(arena, "COPY %s (%s, " N_COLUMN ") FROM STDIN (FORMAT binary)",
+                                   job->staging, schema_writer_columns(job->writer)));
+    step->is_copy = true;
+    step->copy[0] = schema_writer_header;
+    step->copy[1] = buf_slice(&job->chunk);
+    step->copy[2] = schema_writer_trailer;
+    step->check = check_copied;
+    step = script_add(script, "COMMIT");
+    step->before = check_live;
+}
+
+void target_send(struct transfer_job *job)
+{
+    add_chunk(job);
+    script_run(&job->script, job->dest, job_deadline(job, JOB_STATEMENT_MS), on_sent);
+}
+
+/* Whether the chunk in hand is in: the row says, once whoever holds it has let go. */
+static int check_chunks(void *arg, const struct db_rows *rows, struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (db_row_count(rows) != 1)
+        return err_set(err, ERR_ABORTED, "TRANSFER_LOST",
+                       "the transfer is worked on elsewhere by now");
+    job->resolving = (uint64_t)db_int8(db_value(rows, 0, 0)) == job->chunks;
+    return 0;
+}
+
+static void on_chunk_resolved(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err != NULL)
+        fail(job, err);
+    else if (job->resolving)
+        target_send(job); /* it is not in: once more */
+    else
+        copy_chunk_committed(job);
+}
+
+static void add_resolve(struct transfer_job *job, script_check_fn check)
+{
+    struct script *script = new_script(job);
+    add_begin(script);
+    struct script_step *step =
+        script_add(script, "SELECT chunks, manifest FROM " TRANSFER_PROGRESS
+                           " WHERE job = $1::uuid AND epoch = $2::bigint FOR UPDATE");
+    add_fence(job, step);
+    step->check = check;
+    (void)script_add(script, "COMMIT");
+}
+
+/* A connection that was lost, before or in the COMMIT. */
+static bool may_resolve(struct transfer_job *job, const struct err *err)
+{
+    if (err->code != ERR_WRITE_UNCERTAIN && strcmp(err->reason, "SOURCE_UNAVAILABLE") != 0)
+        return false;
+    return job->resolutions++ < RESOLUTIONS_MAX;
+}
+
+static void on_sent(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err == NULL) {
+        copy_chunk_committed(job);
+        return;
+    }
+    if (!may_resolve(job, err)) {
+        fail(job, err);
+        return;
+    }
+    log_error(LOG_WARN, NULL, "transfer_chunk_uncertain", err);
+    db_lease_release(&job->dest);
+    add_resolve(job, check_chunks);
+    run_on_new_lease(job, on_chunk_resolved);
+}
+
+/* --- publish ------------------------------------------------------------------------------------------ */
+
+/* Both read-backs: the canonical record again, through the target's own mapping. */
+static void on_found(void *arg, const struct db_rows *rows)
+{
+    struct transfer_job *job = arg;
+    struct schema_row_report report;
+    if (job->row_failed.code != ERR_OK)
+        return;
+    buf_reset(&job->record);
+    (void)buf_append(&job->record, job->salt, sizeof job->salt);
+    if (schema_plan_row(job->target_plan, rows, 0, &job->record, &report, &job->row_failed) < 0)
+        return;
+    if (report.state == ROW_DELIVERED)
+        copy_digest(job, &job->found);
+    else
+        (void)err_set(&job->row_failed, ERR_DATA_LOSS, "TARGET_DIFFERS",
+                      "a row that was written does not read back as the record it was made from");
+}
+
+static int take_found(struct transfer_job *job, uint8_t root_r[MERKLE_HASH_BYTES], struct err *err)
+{
+    if (job->row_failed.code != ERR_OK) {
+        *err = job->row_failed;
+        return -1;
+    }
+    uint64_t count = job->found.count;
+    merkle_frontier_root(&job->found.tree, root_r);
+    merkle_frontier_init(&job->found.tree);
+    job->found.count = 0;
+    if (count == job->sent.count)
+        return 0;
+    (void)err_set(err, ERR_ABORTED, "TARGET_DIFFERS",
+                  "the target's database holds another number of rows than were sent");
+    return err_detail(err, "sent %llu, found %llu", (unsigned long long)job->sent.count,
+                      (unsigned long long)count);
+}
+
+static int check_staged(void *arg, const struct db_rows *rows, struct err *err)
+{
+    struct transfer_job *job = arg;
+    uint8_t root[MERKLE_HASH_BYTES];
+    (void)rows;
+    if (take_found(job, root, err) < 0)
+        return -1;
+    merkle_frontier_root(&job->sent.tree, job->root);
+    if (memcmp(root, job->root, sizeof root) != 0)
+        return err_set(err, ERR_ABORTED, "TARGET_DIFFERS",
+                       "what the target's database holds is not what was sent");
+    return 0;
+}
+
+static int check_inserted(void *arg, const struct db_rows *rows, struct err *err)
+{
+    const struct transfer_job *job = arg;
+    char tag[40];
+    (void)snprintf(tag, sizeof tag, "INSERT 0 %llu", (unsigned long long)job->sent.count);
+    return script_expect(rows, tag, "TARGET_DIFFERS", err);
+}
+
+static int check_in_place(void *arg, const struct db_rows *rows, struct err *err)
+{
+    struct transfer_job *job = arg;
+    (void)rows;
+    return take_found(job, job->table_root, err);
+}
+
+static void fill_manifest(struct transfer_job *job)
+{
+    Sluice__V1__TransferManifest manifest = SLUICE__V1__TRANSFER_MANIFEST__INIT;
+    Sluice__V1__TransferCounts counts = SLUICE__V1__TRANSFER_COUNTS__INIT;
+    Google__Protobuf__Timestamp at = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    char digest[2 * SCHEMA_DIGEST_BYTES + 1];
+    at.seconds = job->snapshot_us / 1000000;
+    at.nanos = (int32_t)(job->snapshot_us % 1000000) * 1000;
+    counts.read = (int64_t)job->counts.read;
+    counts.delivered = (int64_t)job->counts.delivered;
+    counts.quarantined = (int64_t)job->counts.quarantined;
+    counts.filtered = (int64_t)job->counts.filtered;
+    counts.duplicates = (int64_t)job->counts.duplicates;
+    hex_encode(schema_bundle_digest(job->options->bundle), SCHEMA_DIGEST_BYTES, digest);
+    manifest.snapshot = (char *)(uintptr_t)job->snapshot;
+    manifest.snapshot_at = &at;
+    manifest.counts = &counts;
+    manifest.fields = job->copied;
+    manifest.n_fields = job->copied_count;
+    manifest.root = (ProtobufCBinaryData){ .data = job->root, .len = sizeof job->root };
+    if (job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE)
+        manifest.table_root =
+            (ProtobufCBinaryData){ .data = job->table_root, .len = sizeof job->table_root };
+    manifest.schema_digest = digest;
+    manifest.chunks = (int64_t)job->chunks;
+    buf_reset(&job->manifest);
+    size_t len = sluice__v1__transfer_manifest__get_packed_size(&manifest);
+    (void)buf_reserve(&job->manifest, len);
+    job->manifest.len = sluice__v1__transfer_manifest__pack(&manifest, job->manifest.data);
+}
+
+static int make_manifest(void *arg, struct err *err)
+{
+    struct transfer_job *job = arg;
+    (void)err;
+    fill_manifest(job);
+    char *hex = arena_alloc(&job->scripts, 2 * job->manifest.len + 3);
+    (void)snprintf(hex, 3, "\\x");
+    hex_encode(job->manifest.data, job->manifest.len, hex + 2);
+    script_param(&job->script.steps[job->script.at], hex);
+    return 0;
+}
+
+static int add_read_backs(struct transfer_job *job, struct script *script, struct err *err)
+{
+    struct arena *arena = &job->scripts;
+    const char *table = schema_writer_table(job->writer);
+    const char *columns = schema_writer_columns(job->writer);
+    bool replace = job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE;
+    struct db_sql sql;
+    if (schema_plan_copy(job->target_plan, job->staging, N_COLUMN, arena, &sql, err) < 0)
+        return -1;
+    struct script_step *step = script_add(script, sql.text);
+    step->row = on_found;
+    step->check = check_staged;
+    if (replace) {
+        /* Not TRUNCATE: readers see the old rows until the new ones are there, and the role need not
+         * own the table. Not a swap of names: grants, views, indexes and foreign keys stay. */
+        (void)script_add(script,
+                         arena_format(arena, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", table));
+        (void)script_add(script, arena_format(arena, "DELETE FROM %s", table));
+    }
+    step = script_add(
+        script, arena_format(arena, "INSERT INTO %s (%s) SELECT %s FROM %s ORDER BY " N_COLUMN,
+                             table, columns, columns, job->staging));
+    step->check = check_inserted;
+    if (!replace)
+        return 0;
+    if (schema_plan_query(job->target_plan, NULL, NULL, 0, arena, &sql, err) < 0)
+        return -1;
+    step = script_add(script, sql.text);
+    step->row = on_found;
+    step->check = check_in_place;
+    return 0;
+}
+
+static void on_publish_done(void *arg, const struct err *err);
+
+void target_publish(struct transfer_job *job)
+{
+    struct script *script = new_script(job);
+    struct err err = ERR_INIT;
+    merkle_frontier_init(&job->found.tree);
+    job->found.count = 0;
+    add_begin(script);
+    struct script_step *step =
+        script_add(script, "UPDATE " TRANSFER_PROGRESS " SET updated_at = now() WHERE job ="
+                           " $1::uuid AND epoch = $2::bigint AND chunks = $3::bigint AND manifest"
+                           " IS NULL");
+    add_fence(job, step);
+    script_param(step, arena_format(&job->scripts, "%llu", (unsigned long long)job->chunks));
+    step->check = check_fenced;
+    if (add_read_backs(job, script, &err) < 0) {
+        job_fail(job, &err);
+        return;
+    }
+    step = script_add(script, "UPDATE " TRANSFER_PROGRESS " SET manifest = $3::bytea, updated_at ="
+                              " now() WHERE job = $1::uuid AND epoch = $2::bigint");
+    add_fence(job, step);
+    step->before = make_manifest;
+    step->check = check_fenced;
+    (void)script_add(script, arena_format(&job->scripts, "DROP TABLE %s", job->staging));
+    step = script_add(script, "COMMIT");
+    step->before = check_live;
+    script_run(script, job->dest, job_deadline(job, JOB_PUBLISH_MS), on_publish_done);
+}
+
+static int check_published(void *arg, const struct db_rows *rows, struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (db_row_count(rows) != 1)
+        return err_set(err, ERR_ABORTED, "TRANSFER_LOST",
+                       "the transfer is worked on elsewhere by now");
+    (void)take_manifest(job, db_value(rows, 0, 1));
+    return 0;
+}
+
+static void on_publish_resolved(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err != NULL)
+        fail(job, err);
+    else if (job->published)
+        job_published(job);
+    else
+        target_publish(job);
+}
+
+static void on_publish_done(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err == NULL) {
+        job_published(job);
+        return;
+    }
+    if (!may_resolve(job, err)) {
+        fail(job, err);
+        return;
+    }
+    log_error(LOG_WARN, NULL, "transfer_publish_uncertain", err);
+    db_lease_release(&job->dest);
+    add_resolve(job, check_published);
+    run_on_new_lease(job, on_publish_resolved);
+}
+
+/* --- clean -------------------------------------------------------------------------------------------- */
+
+static int check_unpublished(void *arg, const struct db_rows *rows, struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (db_row_count(rows) == 1 && !take_manifest(job, db_value(rows, 0, 0)))
+        return 0;
+    return err_set(err, ERR_ABORTED, "TRANSFER_LOST", "there is nothing to clean");
+}
+
+static void on_cleaned(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    bool gone = err == NULL || strcmp(err->reason, "TRANSFER_LOST") == 0 ||
+                err->code == ERR_FAILED_PRECONDITION; /* never prepared */
+    if (!gone)
+        log_error(LOG_WARN, NULL, "transfer_not_cleaned", err);
+    if (!gone && job->fate == FATE_CANCELLED)
+        job->fate = FATE_AGAIN; /* it may have been published: nobody knows yet */
+    db_lease_release(&job->dest);
+    if (job->published)
+        job_published(job);
+    else
+        loop_task_post(job->options->loop, &job->end);
+}
+
+static void on_clean_lease(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err != NULL) {
+        job->dest = NULL;
+        on_cleaned(job, err);
+        return;
+    }
+    script_run(&job->script, job->dest, job_deadline(job, JOB_STATEMENT_MS), on_cleaned);
+}
+
+void target_clean(struct transfer_job *job)
+{
+    struct db_source *database =
+        job->target != NULL ? job->options->database(job->options->arg, job->target->source, true)
+                            : NULL;
+    if (database == NULL) {
+        loop_task_post(job->options->loop, &job->end);
+        return;
+    }
+    struct script *script = new_script(job);
+    add_begin(script);
+    struct script_step *step =
+        script_add(script, "UPDATE " TRANSFER_PROGRESS " SET epoch = $2::bigint WHERE job ="
+                           " $1::uuid AND epoch <= $2::bigint RETURNING manifest");
+    add_fence(job, step);
+    step->check = check_unpublished;
+    (void)script_add(script, arena_format(&job->scripts, "DROP TABLE IF EXISTS %s", job->staging));
+    step = script_add(script, "DELETE FROM " TRANSFER_PROGRESS " WHERE job = $1::uuid");
+    script_param(step, job->id);
+    (void)script_add(script, "COMMIT");
+    job->dest = db_lease_start(database, job_deadline(job, JOB_CONNECT_MS), on_clean_lease, job);
+}
