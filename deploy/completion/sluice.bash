@@ -25,7 +25,7 @@ _sluice() {
     --consumer) return ;;
     --dataset) return ;;
     --purposes) return ;;
-    --modes) COMPREPLY=($(compgen -W "lookup query verify lookup,query" -- "$current")); return ;;
+    --modes) COMPREPLY=($(compgen -W "lookup query verify transfer lookup,query" -- "$current")); return ;;
     --row-filter) return ;;
     --valid-from) return ;;
     --valid-until) return ;;
@@ -86,10 +86,11 @@ _sluice() {
     --clock) COMPREPLY=($(compgen -W "received completed" -- "$current")); return ;;
   esac
   if [[ -z $first && $current != -* ]]; then
-    COMPREPLY=($(compgen -W "catalog lookup query verify agreement application calendar audit quality schema config doctor control department officer version completion" -- "$current")); return
+    COMPREPLY=($(compgen -W "catalog lookup query verify transfer agreement application calendar audit quality schema config doctor control department officer version completion" -- "$current")); return
   fi
   case $first in
     catalog) subcommands="list show drift" ;;
+    transfer) subcommands="create list show watch pause resume cancel verify" ;;
     agreement) subcommands="grant list show revoke" ;;
     application) subcommands="request sign-off submit supplement answer extend consent decide provision activate suspend resume terminate dispose confirm-disposal list show policy" ;;
     calendar) subcommands="check load list" ;;
@@ -112,6 +113,14 @@ _sluice() {
     "lookup "*) options=" --purpose --agreement --fields --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "query "*) options=" --purpose --filter --fields --limit --page-size --agreement --resume --strict --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "verify "*) options=" --purpose --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "transfer create") options=" --purpose --agreement --filter --fields --append --follow --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "transfer list") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "transfer show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "transfer watch") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "transfer pause") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "transfer resume") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "transfer cancel") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "transfer verify") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement grant") options=" --consumer --dataset --fields --purposes --modes --row-filter --valid-from --valid-until --days --rate --burst --daily-quota --legal-basis --id --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement list") options=" --dataset --consumer --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -25,7 +25,7 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_CONSUMER] = { "consumer", 0, "DEPT/SYSTEM", NULL, MSG_OPT_CONSUMER },
     [OPT_DATASET] = { "dataset", 0, "DEPT/NAME", NULL, MSG_OPT_DATASET },
     [OPT_PURPOSES] = { "purposes", 0, "A,B", NULL, MSG_OPT_PURPOSES },
-    [OPT_MODES] = { "modes", 0, "A,B", "lookup query verify lookup,query", MSG_OPT_MODES },
+    [OPT_MODES] = { "modes", 0, "A,B", "lookup query verify transfer lookup,query", MSG_OPT_MODES },
     [OPT_ROW_FILTER] = { "row-filter", 0, "FILTER", NULL, MSG_OPT_ROW_FILTER },
     [OPT_VALID_FROM] = { "valid-from", 0, "DATE", NULL, MSG_OPT_VALID_FROM },
     [OPT_VALID_UNTIL] = { "valid-until", 0, "DATE", NULL, MSG_OPT_VALID_UNTIL },
@@ -99,6 +99,7 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_EXTENSION_DAYS] = { "extension-days", 0, "N", NULL, MSG_OPT_EXTENSION_DAYS },
     [OPT_PROVIDE_DAYS] = { "provide-days", 0, "N", NULL, MSG_OPT_PROVIDE_DAYS },
     [OPT_CLOCK] = { "clock", 0, "START", "received completed", MSG_OPT_CLOCK },
+    [OPT_APPEND] = { "append", 0, NULL, NULL, MSG_OPT_APPEND },
     [OPT_OUT] = { "out", 'o', "PATH", "@file", MSG_OPT_OUT },
 };
 

@@ -103,6 +103,7 @@ enum cli_option {
     OPT_EXTENSION_DAYS,
     OPT_PROVIDE_DAYS,
     OPT_CLOCK,
+    OPT_APPEND,
     OPT_COUNT
 };
 

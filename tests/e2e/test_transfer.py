@@ -3,6 +3,7 @@ knows nothing of the gateway; processes are killed half-way; targets that cannot
 were."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -436,3 +437,25 @@ def test_the_quota_of_the_agreement_counts(bureau, side):
     failed = settled(small, create(small))
     assert failed.failure.reason == "QUOTA_EXHAUSTED"
     assert target_rows(bureau.cluster) == [] and not leftovers(bureau.cluster)
+
+
+def test_the_command_line(bureau, sluice, pki):
+    def run(*words):
+        return sluice("transfer", *words, certificate=f"statistics-{bureau.name}", to=bureau.gateway)
+
+    made = run("create", TOWNS, "statistics/towns_received", "--purpose", PURPOSE, "--follow", "--format", "json")
+    assert made.returncode == 0, made.stderr
+    job = json.loads(made.stdout)
+    assert job["state"] == "TRANSFER_SUCCEEDED"
+    assert target_rows(bureau.cluster) == source_rows(bureau.cluster)
+    assert job["id"] in run("list").stdout
+    assert job["manifest"]["snapshot"] in run("show", job["id"]).stdout
+    verified = run("verify", job["id"])
+    assert verified.returncode == 0 and "equal" in verified.stderr, verified
+    bureau.cluster.rows("statistics_owner", "DELETE FROM town_received WHERE code = '110101001'")
+    assert run("verify", job["id"]).returncode == 1
+    late = run("cancel", job["id"])
+    assert late.returncode == 3 and "no such transfer" in late.stderr
+    failed = run("create", TOWNS, "statistics/strict", "--purpose", PURPOSE, "--follow", "--format", "json")
+    assert failed.returncode == 1 and json.loads(failed.stdout)["failure"]["reason"] == "TARGET_CONSTRAINT"
+    assert run("create", TOWNS, "statistics/towns_received").returncode == 2
