@@ -29,6 +29,7 @@ void job_init(struct transfer_job *job)
     merkle_frontier_init(&job->sent.tree);
     merkle_frontier_init(&job->found.tree);
     loop_task_init(&job->end, on_end, job);
+    loop_timer_init(&job->resolve, job->options->loop, target_resolve, job);
     loop_task_init(&job->flush, on_end, job);
 }
 
@@ -154,6 +155,7 @@ void job_release(struct transfer_job *job)
     audit_client_cancel(&job->ticket);
     loop_task_cancel(&job->flush);
     loop_task_cancel(&job->end);
+    loop_timer_cancel(&job->resolve);
 }
 
 static bool is_passing(const struct err *err)
@@ -237,6 +239,7 @@ void job_published(struct transfer_job *job)
 void job_fini(struct transfer_job *job)
 {
     job_release(job);
+    loop_timer_fini(&job->resolve);
     schema_writer_free(&job->writer);
     schema_plan_free(&job->target_plan);
     schema_filter_free(&job->filter);

@@ -91,6 +91,8 @@ struct transfer_job {
     struct arena scripts; /* texts of the script at work */
     bool resolving;       /* whether the last COMMIT took place is being looked up */
     int resolutions;      /* of this chunk */
+    struct loop_timer resolve;
+    script_done_fn resolved; /* what comes after it */
     /* rows */
     struct buf record; /* salt, then the record */
     struct buf chunk;  /* tuples */
@@ -162,6 +164,8 @@ void target_send(struct transfer_job *job);
 void copy_chunk_committed(struct transfer_job *job);
 /* Reads back, compares, puts in place; goes on in job_published. */
 void target_publish(struct transfer_job *job);
+/* Looks up whether the last COMMIT took place; a timer's callback. */
+void target_resolve(void *arg);
 /* Removes what a job that will not be published has left; then the attempt ends as job->fate says. */
 void target_clean(struct transfer_job *job);
 

@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include "transfer/job.h"
 
-enum { RESOLUTIONS_MAX = 5 };
+/* A database that restarts is back in seconds; the source's snapshot is held for no longer than that. */
+enum { RESOLUTIONS_MAX = 20, RESOLVE_MS = 500 };
 #define N_COLUMN                                                                                   \
     "\"sluice n\"" /* the order sent; no mapping names a column with a blank for its own */
 
@@ -287,27 +288,14 @@ static int check_chunks(void *arg, const struct db_rows *rows, struct err *err)
     return 0;
 }
 
-static void on_chunk_resolved(void *arg, const struct err *err)
+static int check_published(void *arg, const struct db_rows *rows, struct err *err)
 {
     struct transfer_job *job = arg;
-    if (err != NULL)
-        fail(job, err);
-    else if (job->resolving)
-        target_send(job); /* it is not in: once more */
-    else
-        copy_chunk_committed(job);
-}
-
-static void add_resolve(struct transfer_job *job, script_check_fn check)
-{
-    struct script *script = new_script(job);
-    add_begin(script);
-    struct script_step *step =
-        script_add(script, "SELECT chunks, manifest FROM " TRANSFER_PROGRESS
-                           " WHERE job = $1::uuid AND epoch = $2::bigint FOR UPDATE");
-    add_fence(job, step);
-    step->check = check;
-    (void)script_add(script, "COMMIT");
+    if (db_row_count(rows) != 1)
+        return err_set(err, ERR_ABORTED, "TRANSFER_LOST",
+                       "the transfer is worked on elsewhere by now");
+    (void)take_manifest(job, db_value(rows, 0, 1));
+    return 0;
 }
 
 /* A connection that was lost, before or in the COMMIT. */
@@ -318,21 +306,67 @@ static bool may_resolve(struct transfer_job *job, const struct err *err)
     return job->resolutions++ < RESOLUTIONS_MAX;
 }
 
-static void on_sent(void *arg, const struct err *err)
+static void on_chunk_resolved(void *arg, const struct err *err);
+static void on_publish_resolved(void *arg, const struct err *err);
+
+/* Looks a little later, on a new connection, what the job's row says. */
+static void resolve_later(struct transfer_job *job, const struct err *err, script_done_fn resolved)
+{
+    log_error(LOG_WARN, NULL, "transfer_uncertain", err);
+    db_lease_release(&job->dest);
+    job->resolved = resolved;
+    loop_timer_start(&job->resolve, job->resolutions > 1 ? RESOLVE_MS : 0);
+}
+
+static void on_resolve_lease(void *arg, const struct err *err)
 {
     struct transfer_job *job = arg;
     if (err == NULL) {
-        copy_chunk_committed(job);
+        script_run(&job->script, job->dest, job_deadline(job, JOB_STATEMENT_MS), job->resolved);
         return;
     }
-    if (!may_resolve(job, err)) {
+    job->dest = NULL; /* a refused lease dies with this callback */
+    job->resolved(job, err);
+}
+
+void target_resolve(void *arg)
+{
+    struct transfer_job *job = arg;
+    struct script *script = new_script(job);
+    add_begin(script);
+    struct script_step *step =
+        script_add(script, "SELECT chunks, manifest FROM " TRANSFER_PROGRESS
+                           " WHERE job = $1::uuid AND epoch = $2::bigint FOR UPDATE");
+    add_fence(job, step);
+    step->check = job->resolved == on_chunk_resolved ? check_chunks : check_published;
+    (void)script_add(script, "COMMIT");
+    struct db_source *database =
+        job->options->database(job->options->arg, job->target->source, true);
+    job->dest = db_lease_start(database, job_deadline(job, JOB_CONNECT_MS), on_resolve_lease, job);
+}
+
+static void on_chunk_resolved(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err != NULL && may_resolve(job, err))
+        resolve_later(job, err, on_chunk_resolved);
+    else if (err != NULL)
         fail(job, err);
-        return;
-    }
-    log_error(LOG_WARN, NULL, "transfer_chunk_uncertain", err);
-    db_lease_release(&job->dest);
-    add_resolve(job, check_chunks);
-    run_on_new_lease(job, on_chunk_resolved);
+    else if (job->resolving)
+        target_send(job); /* it is not in: once more */
+    else
+        copy_chunk_committed(job);
+}
+
+static void on_sent(void *arg, const struct err *err)
+{
+    struct transfer_job *job = arg;
+    if (err == NULL)
+        copy_chunk_committed(job);
+    else if (may_resolve(job, err))
+        resolve_later(job, err, on_chunk_resolved);
+    else
+        fail(job, err);
 }
 
 /* --- publish ------------------------------------------------------------------------------------------ */
@@ -509,20 +543,12 @@ void target_publish(struct transfer_job *job)
     script_run(script, job->dest, job_deadline(job, JOB_PUBLISH_MS), on_publish_done);
 }
 
-static int check_published(void *arg, const struct db_rows *rows, struct err *err)
-{
-    struct transfer_job *job = arg;
-    if (db_row_count(rows) != 1)
-        return err_set(err, ERR_ABORTED, "TRANSFER_LOST",
-                       "the transfer is worked on elsewhere by now");
-    (void)take_manifest(job, db_value(rows, 0, 1));
-    return 0;
-}
-
 static void on_publish_resolved(void *arg, const struct err *err)
 {
     struct transfer_job *job = arg;
-    if (err != NULL)
+    if (err != NULL && may_resolve(job, err))
+        resolve_later(job, err, on_publish_resolved);
+    else if (err != NULL)
         fail(job, err);
     else if (job->published)
         job_published(job);
@@ -533,18 +559,12 @@ static void on_publish_resolved(void *arg, const struct err *err)
 static void on_publish_done(void *arg, const struct err *err)
 {
     struct transfer_job *job = arg;
-    if (err == NULL) {
+    if (err == NULL)
         job_published(job);
-        return;
-    }
-    if (!may_resolve(job, err)) {
+    else if (may_resolve(job, err))
+        resolve_later(job, err, on_publish_resolved);
+    else
         fail(job, err);
-        return;
-    }
-    log_error(LOG_WARN, NULL, "transfer_publish_uncertain", err);
-    db_lease_release(&job->dest);
-    add_resolve(job, check_published);
-    run_on_new_lease(job, on_publish_resolved);
 }
 
 /* --- clean -------------------------------------------------------------------------------------------- */

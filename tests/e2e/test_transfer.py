@@ -250,33 +250,106 @@ def kill_mover(gateway):
     wait_for(lambda: gateway.children("mover") not in ([pid], []), 10, "another mover")
 
 
-def test_killed_half_way_again_and_again_it_ends_equal(side, prepared):
-    """620,573 rows; a mover dies after so many chunks, each time another number of them."""
-    civil = side("civil-affairs", VILLAGES)
+def progress(cluster, job):
+    """(epoch, chunks) of the attempt at work."""
+    with contextlib.suppress(psycopg2.errors.UndefinedTable):
+        rows = cluster.rows("civil_affairs_owner",
+                            "SELECT epoch, chunks FROM sluice.transfer_progress WHERE job = %s", (job.id,))
+        return rows[0] if rows else (0, 0)
+    return (0, 0)
+
+
+@pytest.fixture
+def civil(side, prepared):
+    """A system of civil affairs that may copy the 620,573 villages."""
+    prepared.rows("civil_affairs_owner", "TRUNCATE village_received")
+    return side("civil-affairs", VILLAGES)
+
+
+def all_villages(cluster):
+    expected = cluster.rows("statistics_owner", 'SELECT code, name, "provinceCode", "cityCode", "areaCode", '
+                            '"streetCode" FROM village ORDER BY code COLLATE "C"')
+    found = cluster.rows("civil_affairs_owner", "SELECT code, name, province, city, county, town FROM "
+                                                'village_received ORDER BY code COLLATE "C"')
+    assert found == expected
+    return len(found)
+
+
+def test_killed_half_way_again_and_again_it_ends_equal(civil, prepared):
+    """A mover dies after so many chunks, each time another number of them."""
     job = create(civil, target="civil-affairs/villages_received", dataset=VILLAGES)
-
-    def progress():
-        with contextlib.suppress(psycopg2.errors.UndefinedTable):
-            rows = prepared.rows("civil_affairs_owner",
-                                 "SELECT epoch, chunks FROM sluice.transfer_progress WHERE job = %s", (job.id,))
-            return rows[0] if rows else (0, 0)
-        return (0, 0)
-
     for number, chunks in enumerate((1, 5, 20)):
-        wait_for(lambda: progress()[0] > number and progress()[1] >= chunks, 60,
-                 f"{chunks} chunks\n{moved(civil.gateway)}")
+        reached(civil, job, number + 1, chunks)
         kill_mover(civil.gateway)
         assert state(civil, job) == "TRANSFER_RUNNING"
         assert prepared.rows("civil_affairs_owner", "SELECT count(*) FROM village_received") == [(0,)]
     done = succeeded(civil, job, 120)
-    assert progress()[0] == 4
-    expected = prepared.rows("statistics_owner", 'SELECT code, name, "provinceCode", "cityCode", "areaCode", '
-                             '"streetCode" FROM village ORDER BY code COLLATE "C"')
-    found = prepared.rows("civil_affairs_owner", "SELECT code, name, province, city, county, town FROM "
-                                                 'village_received ORDER BY code COLLATE "C"')
-    assert found == expected and len(found) == done.manifest.counts.delivered
+    assert progress(prepared, job)[0] == 4
+    assert all_villages(prepared) == done.manifest.counts.delivered
     verified = verify(civil, done)
-    assert verified.equal and verified.found == len(found)
+    assert verified.equal and verified.found == done.manifest.counts.delivered
+
+
+def reached(civil, job, epoch, chunks):
+    def there():
+        now = progress(civil.cluster, job)
+        return now[0] >= epoch and now[1] >= chunks
+    wait_for(there, 60, f"epoch {epoch}, {chunks} chunks")
+
+
+def end_backends(cluster, user, words):
+    """Ends the server's side of a role's connections by what they last ran; answers how many."""
+    return len(cluster.rows("admin", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE %s "
+                                     "AND usename = %s", (words, user)))
+
+
+def test_a_target_that_breaks_off_gets_each_chunk_once(civil, prepared):
+    """The source's snapshot lives on, so the copy goes on where the progress row says it is."""
+    job = create(civil, target="civil-affairs/villages_received", dataset=VILLAGES)
+    broken = 0
+    for chunks in range(2, 60, 6):
+        reached(civil, job, 1, chunks)
+        broken += end_backends(prepared, "civil_affairs_owner", "%staging_%")
+        broken += end_backends(prepared, "civil_affairs_owner", "COMMIT")
+    done = succeeded(civil, job, 120)
+    assert broken >= 5
+    assert progress(prepared, job)[0] == 1, moved(civil.gateway)  # one attempt
+    assert all_villages(prepared) == done.manifest.counts.delivered
+
+
+def test_a_lost_snapshot_begins_anew(civil, prepared):
+    job = create(civil, target="civil-affairs/villages_received", dataset=VILLAGES)
+    reached(civil, job, 1, 3)
+    assert end_backends(prepared, "statistics_reader", '%"village"%ORDER BY%')
+    done = succeeded(civil, job, 120)
+    assert progress(prepared, job)[0] == 2 and done.attempts == 1
+    assert all_villages(prepared) == done.manifest.counts.delivered
+
+
+def test_memory_does_not_grow_with_rows(civil, prepared):
+    """What the mover's process takes while it moves 620,573 rows: 32 MiB at most."""
+    pid, = civil.gateway.children("mover")
+    job = create(civil, target="civil-affairs/villages_received", dataset=VILLAGES)
+    most = 0
+    while state(civil, job) not in SETTLED:
+        most = max(most, civil.gateway.resident_bytes(pid))
+    done = succeeded(civil, job)
+    seconds = (done.ended_at.ToNanoseconds() - done.started_at.ToNanoseconds()) / 1e9
+    print(f"{done.manifest.counts.delivered / seconds:.0f} rows/s, {most / 2**20:.1f} MiB")
+    assert civil.gateway.children("mover") == [pid] and 0 < most <= 32 << 20
+
+
+def test_a_reload_and_an_upgrade_hand_the_job_on(civil, prepared):
+    job = create(civil, target="civil-affairs/villages_received", dataset=VILLAGES)
+    for number, signalled in enumerate((signal.SIGHUP, signal.SIGUSR2)):
+        reached(civil, job, number + 1, 3)
+        before = set(civil.gateway.children("mover"))
+        civil.gateway.process.send_signal(signalled)
+        wait_for(lambda: set(civil.gateway.children("mover")) - before, 20, "a new mover")
+        wait_for(lambda: not before & set(civil.gateway.children("mover")), 30, "the old mover to go")
+    done = succeeded(civil, job, 120)
+    assert done.attempts == 0
+    assert all_villages(prepared) == done.manifest.counts.delivered
 
 
 def test_killed_while_it_puts_rows_in_place(bureau):
