@@ -69,6 +69,9 @@ static int open_verify(struct call *call, struct verify *verify)
     const Sluice__V1__TransferManifest *manifest = transfer->manifest;
     uint8_t fields[PLAN_BITMAP_BYTES];
     struct db_sql sql;
+    if (strcmp(transfer->consumer, call->identity.department) != 0) /* an officer of the owner */
+        return err_set(&call->err, ERR_PERMISSION_DENIED, "NOT_CONSUMER",
+                       "the table is another department's; its own people verify it");
     if (manifest == NULL || manifest->table_root.len != MERKLE_HASH_BYTES)
         return err_set(
             &call->err, ERR_FAILED_PRECONDITION, "TRANSFER_NOT_VERIFIABLE",

@@ -63,7 +63,7 @@ void copy_chunk_committed(struct transfer_job *job)
     go_on(job);
 }
 
-static void flush_chunk(void *arg)
+void copy_flush(void *arg)
 {
     struct transfer_job *job = arg;
     if (job->row_failed.code != ERR_OK)
@@ -214,7 +214,6 @@ void copy_begin(struct transfer_job *job)
     struct db_source *database =
         job->options->database(job->options->arg, job->grant.dataset->source, false);
     struct err err = ERR_INIT;
-    loop_task_init(&job->flush, flush_chunk, job);
     if (database == NULL) {
         (void)err_set(&err, ERR_FAILED_PRECONDITION, "SOURCE_NOT_CONFIGURED",
                       "this gateway does not list the database that the dataset is read from");

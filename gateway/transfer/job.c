@@ -30,7 +30,7 @@ void job_init(struct transfer_job *job)
     merkle_frontier_init(&job->found.tree);
     loop_task_init(&job->end, on_end, job);
     loop_timer_init(&job->resolve, job->options->loop, target_resolve, job);
-    loop_task_init(&job->flush, on_end, job);
+    loop_task_init(&job->flush, copy_flush, job);
 }
 
 /* --- authorise ------------------------------------------------------------------------------------------ */

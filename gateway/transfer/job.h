@@ -154,6 +154,8 @@ int64_t job_deadline(const struct transfer_job *job, int64_t ms);
 /* --- copy.c --------------------------------------------------------------------------------------- */
 /* Opens the source's snapshot and moves every row; goes on in target_publish. */
 void copy_begin(struct transfer_job *job);
+/* Sends what is in the chunk, or goes on; the task job->flush. */
+void copy_flush(void *arg);
 void copy_digest(struct transfer_job *job, struct job_digest *digest);
 
 /* --- target.c ------------------------------------------------------------------------------------- */

@@ -216,11 +216,12 @@ void target_prepare(struct transfer_job *job)
     struct script_step *step = script_add(script, describe.text);
     script_param(step, describe.params[0]);
     step->check = check_table;
-    step = script_add(script,
-                      "SELECT has_table_privilege($1, 'SELECT') AND has_table_privilege($1,"
-                      " 'INSERT') AND ($2::boolean OR has_table_privilege($1, 'DELETE')),"
-                      " coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM"
-                      " pg_catalog.pg_namespace WHERE nspname = '" TRANSFER_SCHEMA "'), false)");
+    step = script_add(
+        script,
+        "SELECT pg_catalog.has_table_privilege($1, 'SELECT') AND pg_catalog.has_table_privilege($1,"
+        " 'INSERT') AND ($2::boolean OR pg_catalog.has_table_privilege($1, 'DELETE')),"
+        " coalesce((SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') FROM"
+        " pg_catalog.pg_namespace WHERE nspname = '" TRANSFER_SCHEMA "'), false)");
     script_param(step, schema_writer_table(job->writer));
     script_param(step, job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE ? "false" : "true");
     step->check = check_rights;

@@ -440,6 +440,33 @@ def test_who_may_do_what(bureau, side):
     settled(bureau, job)
 
 
+def test_the_states_of_a_job_are_checked(bureau):
+    """By the control database, whoever writes there."""
+    def refused(change):
+        with pytest.raises(psycopg2.errors.CheckViolation):
+            bureau.cluster.rows("control", f"UPDATE control.transfer SET {change} WHERE id = %s", (job.id,))
+
+    with held(bureau.cluster):
+        job = create(bureau)
+        publishing(bureau)
+        refused("epoch = epoch - 1")
+        refused("state = 4, ended_at = now()")  # succeeded without a manifest
+        refused("state = 5, ended_at = now()")  # failed without a reason
+        refused("state = 6")                    # ended without a time
+        refused("target_table = 'public.other'")
+        refused("owner = NULL")
+    succeeded(bureau, job)
+    refused("state = 1, ended_at = NULL, manifest = NULL")
+    refused("snapshot = 'another'")
+
+
+def test_only_the_consumer_verifies(bureau):
+    done = succeeded(bureau, create(bureau))
+    failure = bureau.officer.failure(lambda: bureau.officer.transfers.VerifyTransfer(
+        bureau.stubs.VerifyTransferRequest(id=done.id), timeout=10))
+    assert failure.reason == "NOT_CONSUMER"
+
+
 def test_one_request_makes_one_job(bureau):
     first = create(bureau, request_id="same")
     assert create(bureau, request_id="same").id == first.id
