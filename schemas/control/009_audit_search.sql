@@ -4,7 +4,7 @@
 -- the sums up. Entries behind the last whole block are read as they are, so both are exact at any moment, also
 -- while sums are behind. What names few entries (an exchange, a person) has an index of its own already.
 
--- Nothing reads these: they cost a third of the append rate.
+-- Nothing reads these: they cost a quarter of the append rate.
 DROP INDEX audit.entry_by_subject;
 DROP INDEX audit.entry_by_dataset;
 DROP INDEX audit.entry_by_agreement;
