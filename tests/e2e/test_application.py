@@ -502,17 +502,18 @@ def test_a_dataset_that_is_not_shared_is_applied_for_like_one_that_does_not_exis
         people, stubs, cluster, workspace, new_gateway, connect, consumer):
     schemas = workspace / clients.unique("schemas")
     shutil.copytree(REPO / "schemas", schemas)
-    mapping = schemas / "departments/statistics/streets.yaml"
+    mapping = schemas / "departments/statistics/cities.yaml"
     mapping.write_text(mapping.read_text().replace("sharing: open", "sharing: denied"))
     gateway = new_gateway(schemas={"directory": str(schemas)}).start()
     peer = connect("health-officer", "officers", to=gateway)
     one = Life(people, stubs, cluster)
-    hidden = peer.failure(lambda: one.draft(consumer, peer=peer))
+    name = "statistics/cities"  # no other test lets the health department see it
+    hidden = peer.failure(lambda: one.draft(consumer, peer=peer, dataset=name))
     absent = peer.failure(lambda: one.draft(consumer, peer=peer, dataset="statistics/no-such"))
     assert (hidden.code, hidden.reason, hidden.text) == (absent.code, absent.reason, absent.text)
     assert hidden.reason == "DATASET_NOT_FOUND"
     owner = connect("statistics-officer", "officers", to=gateway)
-    failure = owner.failure(lambda: one.draft(SimpleNamespace(name="statistics/collector"), peer=owner))
+    failure = owner.failure(lambda: one.draft(SimpleNamespace(name="statistics/collector"), peer=owner, dataset=name))
     assert (failure.code, failure.reason) == (PRECONDITION, "DATASET_DENIED")
 
 
