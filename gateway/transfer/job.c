@@ -132,18 +132,20 @@ void job_start(struct transfer_job *job)
     job->staging = arena_format(&job->arena, "\"" TRANSFER_SCHEMA "\".\"staging_%s\"", hex);
     if (find_target(job, &err) < 0) {
         job_fail(job, &err);
-    } else if (job->wanted == WANTED_CANCEL) {
-        job_stop(job, FATE_CANCELLED);
-    } else if (job->wanted == WANTED_PAUSE) {
-        job_stop(job, FATE_PAUSED);
-    } else if (open_job(job, &err) < 0) {
-        job_fail(job, &err);
-    } else {
-        log_event(LOG_INFO, NULL, "transfer_started", LOG_STR("transfer", job->id),
-                  LOG_STR("dataset", job->dataset_name), LOG_STR("target", job->target_name),
-                  LOG_STR("epoch", job->epoch));
-        target_prepare(job);
+        return;
     }
+    if (job->wanted != WANTED_RUN) {
+        job_stop(job, job->wanted == WANTED_CANCEL ? FATE_CANCELLED : FATE_PAUSED);
+        return;
+    }
+    if (open_job(job, &err) < 0) {
+        job_fail(job, &err);
+        return;
+    }
+    log_event(LOG_INFO, NULL, "transfer_started", LOG_STR("transfer", job->id),
+              LOG_STR("dataset", job->dataset_name), LOG_STR("target", job->target_name),
+              LOG_STR("epoch", job->epoch));
+    target_prepare(job);
 }
 
 /* --- the end -------------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@ were."""
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -245,7 +246,7 @@ def publishing(bureau):
 
 
 def kill_mover(gateway):
-    pid, = gateway.children("mover")
+    pid, = wait_for(lambda: gateway.children("mover"), 10, "a mover")
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: gateway.children("mover") not in ([pid], []), 10, "another mover")
 
@@ -324,6 +325,38 @@ def test_a_lost_snapshot_begins_anew(civil, prepared):
     done = succeeded(civil, job, 120)
     assert progress(prepared, job)[0] == 2 and done.attempts == 1
     assert all_villages(prepared) == done.manifest.counts.delivered
+
+
+def test_whatever_dies_at_whatever_chunk_it_ends_equal(civil, prepared):
+    """TRANSFER_KILLS says how many; what dies and when is drawn, and told when it fails."""
+    seed = int(os.environ.get("TRANSFER_SEED", random.randrange(1 << 30)))
+    draw = random.Random(seed)
+    job = create(civil, target="civil-affairs/villages_received", dataset=VILLAGES)
+    killed = []
+    try:
+        for _ in range(int(os.environ.get("TRANSFER_KILLS", 5))):
+            epoch, chunks = progress(prepared, job)[0], draw.randrange(1, 70)
+            wait_for(lambda: progress(prepared, job) >= (max(epoch, 1), chunks) or state(civil, job) in SETTLED, 90,
+                     "the next chunk")
+            if state(civil, job) in SETTLED:
+                break
+            victim = draw.choice(("mover", "target", "source", "auditor"))
+            killed.append((victim, *progress(prepared, job)))
+            if victim == "mover":
+                kill_mover(civil.gateway)
+            elif victim == "target":
+                end_backends(prepared, "civil_affairs_owner", "%")
+            elif victim == "source":
+                end_backends(prepared, "statistics_reader", "%")
+            else:
+                auditor, = wait_for(lambda: civil.gateway.children("auditor"), 10, "an auditor")
+                os.kill(auditor, signal.SIGKILL)
+        done = succeeded(civil, job, 180)
+        assert all_villages(prepared) == done.manifest.counts.delivered
+        assert balances(done.manifest.counts) and verify(civil, done).equal
+        print(f"{len(killed)} killed, seed {seed}")
+    except AssertionError as error:
+        raise AssertionError(f"TRANSFER_SEED={seed} {killed}\n{error}\n{moved(civil.gateway)}") from None
 
 
 def test_memory_does_not_grow_with_rows(civil, prepared):
