@@ -8,6 +8,7 @@
 #include "cli/text.h"
 
 #define SERVICE "sluice.v1.TransferService/"
+enum { RATE_MAX = 1000000 }; /* as CreateTransferRequest.rows_per_second */
 
 static const char *const columns[] = { "id",    "dataset",   "target", "mode",
                                        "state", "createdAt", "counts", "failure" };
@@ -165,8 +166,10 @@ static json_t *create_request(struct cli *cli)
 {
     const char *fields = cli_option_text(cli, OPT_FIELDS, NULL);
     json_t *request, *names = NULL;
+    long rate;
 
-    if (!cli_option_required(cli, OPT_PURPOSE))
+    if (!cli_option_required(cli, OPT_PURPOSE) ||
+        !cli_option_number(cli, OPT_ROWS_PER_SECOND, 1, RATE_MAX, 0, &rate))
         return NULL;
     if (fields != NULL && (names = text_split(fields)) == NULL) {
         (void)cli_usage(cli, MSG_USAGE_LIST, "--fields");
@@ -178,6 +181,8 @@ static json_t *create_request(struct cli *cli)
     remote_add_text(request, "agreement", cli_option_text(cli, OPT_AGREEMENT, NULL));
     remote_add_text(request, "filter", cli_option_text(cli, OPT_FILTER, NULL));
     remote_add_request_id(request);
+    if (rate > 0)
+        json_object_set_new(request, "rowsPerSecond", json_integer(rate));
     if (names != NULL) {
         char *mask = text_field_mask(names);
         remote_add_text(request, "fields", mask);

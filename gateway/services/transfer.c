@@ -5,6 +5,7 @@
 #include "schema/writer.h"
 #include "services/agreement_rows.h"
 #include "services/transfer_rows.h"
+#include "transfer/transfer.h"
 
 enum { TRANSFER_PAGE_DEFAULT = 100, TRANSFER_PAGE_MAX = 1000, TRANSFER_FILTER_BYTES_MAX = 8192 };
 
@@ -104,6 +105,11 @@ static enum step_result create_check(struct call *call)
                       "the mode is replace or append");
         return STEP_FAIL;
     }
+    if (request->rows_per_second < 0 || request->rows_per_second > TRANSFER_RATE_MAX) {
+        (void)err_set(&call->err, ERR_INVALID_ARGUMENT, "ROWS_PER_SECOND_INVALID",
+                      "rows_per_second is 0, for no limit, or 1 to %d", TRANSFER_RATE_MAX);
+        return STEP_FAIL;
+    }
     return check_target(call, state) < 0 || check_filter(call, state) < 0 ? STEP_FAIL : STEP_NEXT;
 }
 
@@ -121,9 +127,10 @@ static const char create_sql[] =
     "WITH fresh AS (INSERT INTO control.transfer (id, request_id, created_by, created_kind,"
     " consumer_department, consumer_name, credential, dataset, owner_department, agreement, "
     "purpose,"
-    " target, target_database, target_table, mode, filter, fields, salt)"
+    " target, target_database, target_table, mode, filter, fields, salt, rows_per_second)"
     " VALUES ($1::uuid, $2, $3, $4::smallint, $5, $6, $7::bytea, $8, $9, $10, $11, $12, $13, $14,"
-    " $15::smallint, $16, $17::text[], $18::bytea) ON CONFLICT (created_by, request_id) DO NOTHING"
+    " $15::smallint, $16, $17::text[], $18::bytea, $19::bigint)"
+    " ON CONFLICT (created_by, request_id) DO NOTHING"
     " RETURNING *),"
     " answer AS (SELECT * FROM fresh UNION ALL SELECT * FROM control.transfer"
     " WHERE created_by = $3 AND request_id = $2)"
@@ -159,6 +166,7 @@ static enum step_result create_insert(struct call *call)
             ? agreement_array(arena, request->fields->paths, request->fields->n_paths)
             : "{}",
         hex_param(arena, salt, sizeof salt),
+        arena_format(arena, "%lld", (long long)request->rows_per_second),
     };
     struct db_sql sql = { .text = arena_format(arena, create_sql, transfer_columns),
                           .param_count = sizeof params / sizeof params[0],

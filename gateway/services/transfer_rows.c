@@ -9,7 +9,8 @@ const char transfer_columns[] =
     " failure_code::integer, attempts, created_by, consumer_department, owner_department,"
     " coalesce(owner, ''), (extract(epoch FROM created_at) * 1000000)::bigint,"
     " coalesce((extract(epoch FROM started_at) * 1000000)::bigint, 0),"
-    " coalesce((extract(epoch FROM ended_at) * 1000000)::bigint, 0), wanted::integer, salt";
+    " coalesce((extract(epoch FROM ended_at) * 1000000)::bigint, 0), wanted::integer, salt,"
+    " rows_per_second";
 
 static Google__Protobuf__Timestamp *timestamp_of(struct arena *arena, struct db_value value)
 {
@@ -101,6 +102,7 @@ Sluice__V1__Transfer *transfer_from_row(struct arena *arena, const struct db_row
     out->created_at = timestamp_of(arena, db_value(rows, row, 25));
     out->started_at = timestamp_of(arena, db_value(rows, row, 26));
     out->ended_at = timestamp_of(arena, db_value(rows, row, 27));
+    out->rows_per_second = db_int8(db_value(rows, row, 30));
     bool open = !transfer_has_ended(out);
     if (out->state != SLUICE__V1__TRANSFER_STATE__TRANSFER_SUCCEEDED)
         out->failure = failure_of(arena, rows, row);

@@ -40,6 +40,23 @@ static void send_chunk(struct transfer_job *job)
         entry_decide(job, on_decided);
 }
 
+void copy_resume(void *arg)
+{
+    struct transfer_job *job = arg;
+    job->paused = false;
+    db_lease_resume(job->source);
+}
+
+/* How long what has been read so far would have taken at the rate that was asked for. */
+static int64_t ahead_us(const struct transfer_job *job)
+{
+    if (job->rows_per_second == 0)
+        return 0;
+    int64_t due_us =
+        job->read_from_us + (int64_t)(job->counts.read * 1000000 / job->rows_per_second);
+    return due_us - loop_now_us(job->options->loop);
+}
+
 static void go_on(struct transfer_job *job)
 {
     job->sending = false;
@@ -48,8 +65,20 @@ static void go_on(struct transfer_job *job)
         target_publish(job);
         return;
     }
-    job->paused = false;
-    db_lease_resume(job->source);
+    int64_t wait_us = ahead_us(job);
+    if (wait_us > 0)
+        loop_timer_start(&job->pace, wait_us / 1000 + 1);
+    else
+        copy_resume(job);
+}
+
+/* A slow transfer reads a second's rows at a time, not one large chunk in a burst. */
+static uint64_t chunk_rows_max(const struct transfer_job *job)
+{
+    uint64_t rate = job->rows_per_second;
+    if (rate == 0 || rate >= TRANSFER_CHUNK_ROWS)
+        return TRANSFER_CHUNK_ROWS;
+    return rate > TRANSFER_CHUNK_ROWS_MIN ? rate : TRANSFER_CHUNK_ROWS_MIN;
 }
 
 void copy_chunk_committed(struct transfer_job *job)
@@ -145,7 +174,7 @@ static void on_row(void *arg, const struct db_rows *rows)
     struct transfer_job *job = arg;
     if (job->paused)
         return;
-    if (take_row(job, rows) < 0 || job->chunk_rows >= TRANSFER_CHUNK_ROWS ||
+    if (take_row(job, rows) < 0 || job->chunk_rows >= chunk_rows_max(job) ||
         job->chunk.len >= TRANSFER_CHUNK_BYTES)
         hold(job);
 }
@@ -189,6 +218,7 @@ static void on_snapshot(void *arg, const struct err *err)
         job_fail(job, &failed);
         return;
     }
+    job->read_from_us = loop_now_us(job->options->loop);
     db_lease_query(job->source, &sql, job_deadline(job, JOB_READ_MS), on_row, on_read, job);
 }
 

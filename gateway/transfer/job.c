@@ -30,6 +30,7 @@ void job_init(struct transfer_job *job)
     merkle_frontier_init(&job->found.tree);
     loop_task_init(&job->end, on_end, job);
     loop_timer_init(&job->resolve, job->options->loop, target_resolve, job);
+    loop_timer_init(&job->pace, job->options->loop, copy_resume, job);
     loop_task_init(&job->flush, copy_flush, job);
 }
 
@@ -158,6 +159,7 @@ void job_release(struct transfer_job *job)
     loop_task_cancel(&job->flush);
     loop_task_cancel(&job->end);
     loop_timer_cancel(&job->resolve);
+    loop_timer_cancel(&job->pace);
 }
 
 static bool is_passing(const struct err *err)
@@ -242,6 +244,7 @@ void job_fini(struct transfer_job *job)
 {
     job_release(job);
     loop_timer_fini(&job->resolve);
+    loop_timer_fini(&job->pace);
     schema_writer_free(&job->writer);
     schema_plan_free(&job->target_plan);
     schema_filter_free(&job->filter);

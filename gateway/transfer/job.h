@@ -75,6 +75,7 @@ struct transfer_job {
     uint8_t salt[SALT_BYTES];
     int64_t attempts;
     enum job_wanted wanted;
+    uint64_t rows_per_second; /* 0: no limit */
     /* what follows from it */
     struct authz_answer grant;
     const struct schema_dataset *target;
@@ -105,7 +106,9 @@ struct transfer_job {
     uint8_t table_root[MERKLE_HASH_BYTES];
     uint64_t chunks; /* committed */
     bool read_all;
-    bool paused; /* the source waits */
+    bool paused;            /* the source waits */
+    int64_t read_from_us;   /* when the first row was asked for */
+    struct loop_timer pace; /* until the next chunk may be read */
     bool sending;
     struct loop_task flush;
     struct err row_failed;
@@ -156,6 +159,8 @@ int64_t job_deadline(const struct transfer_job *job, int64_t ms);
 void copy_begin(struct transfer_job *job);
 /* Sends what is in the chunk, or goes on; the task job->flush. */
 void copy_flush(void *arg);
+/* Reads on; the timer job->pace. */
+void copy_resume(void *arg);
 void copy_digest(struct transfer_job *job, struct job_digest *digest);
 
 /* --- target.c ------------------------------------------------------------------------------------- */

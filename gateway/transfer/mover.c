@@ -284,7 +284,8 @@ static const char claim_sql[] =
     " FOR UPDATE SKIP LOCKED)"
     " RETURNING id::text, epoch::text, created_kind::integer, created_by, consumer_department,"
     " consumer_name, credential, dataset, agreement, purpose, target, mode::integer, filter,"
-    " array_to_string(fields, E'\\x1f'), salt, attempts, wanted::integer";
+    " array_to_string(fields, E'\\x1f'), salt, attempts, wanted::integer,"
+    " rows_per_second";
 
 static void take_name(struct db_value value, char *out, size_t size)
 {
@@ -319,6 +320,7 @@ static bool fill_job(struct transfer_job *job, const struct db_rows *rows)
     job->fields = db_texts(arena, db_value(rows, 0, 13), &job->field_count);
     job->attempts = db_int4(db_value(rows, 0, 15));
     job->wanted = (enum job_wanted)db_int4(db_value(rows, 0, 16));
+    job->rows_per_second = (uint64_t)db_int8(db_value(rows, 0, 17));
     return uuid_parse(job->id, job->exchange_id) &&
            take_bytes(db_value(rows, 0, 6), job->who.credential, sizeof job->who.credential) &&
            take_bytes(db_value(rows, 0, 14), job->salt, sizeof job->salt);

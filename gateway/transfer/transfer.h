@@ -21,6 +21,8 @@ enum {
     TRANSFER_JOBS_MAX = 4, /* so that a long one does not hold up the short ones */
     TRANSFER_CHUNK_ROWS = 8192,
     TRANSFER_CHUNK_BYTES = 4 * 1024 * 1024,
+    TRANSFER_CHUNK_ROWS_MIN = 64, /* of a slow transfer, whose chunk is what it may read a second */
+    TRANSFER_RATE_MAX = 1000 * 1000, /* as CreateTransferRequest.rows_per_second */
     TRANSFER_LEASE_MS = 5000,
     TRANSFER_HEARTBEAT_MS = 1000,
     TRANSFER_POLL_MS = 500,

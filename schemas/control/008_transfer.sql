@@ -25,6 +25,7 @@ CREATE TABLE control.transfer (
     filter text NOT NULL,
     fields text[] NOT NULL, -- empty: all that are granted and that the target holds
     salt bytea NOT NULL CHECK (octet_length(salt) = 32), -- of the digests in the manifest
+    rows_per_second bigint NOT NULL CHECK (rows_per_second BETWEEN 0 AND 1000000), -- 0: no limit
     -- how it stands
     state smallint NOT NULL DEFAULT 1 CHECK (state BETWEEN 1 AND 6), -- sluice.v1.TransferState
     wanted smallint NOT NULL DEFAULT 1 CHECK (wanted IN (1, 2, 3)),  -- 1 go on, 2 pause, 3 cancel
@@ -76,11 +77,13 @@ BEGIN
     END IF;
     IF (NEW.id, NEW.request_id, NEW.created_at, NEW.created_by, NEW.created_kind, NEW.consumer_department,
         NEW.consumer_name, NEW.credential, NEW.dataset, NEW.owner_department, NEW.agreement, NEW.purpose,
-        NEW.target, NEW.target_database, NEW.target_table, NEW.mode, NEW.filter, NEW.fields, NEW.salt)
+        NEW.target, NEW.target_database, NEW.target_table, NEW.mode, NEW.filter, NEW.fields, NEW.salt,
+        NEW.rows_per_second)
        IS DISTINCT FROM
        (OLD.id, OLD.request_id, OLD.created_at, OLD.created_by, OLD.created_kind, OLD.consumer_department,
         OLD.consumer_name, OLD.credential, OLD.dataset, OLD.owner_department, OLD.agreement, OLD.purpose,
-        OLD.target, OLD.target_database, OLD.target_table, OLD.mode, OLD.filter, OLD.fields, OLD.salt)
+        OLD.target, OLD.target_database, OLD.target_table, OLD.mode, OLD.filter, OLD.fields, OLD.salt,
+        OLD.rows_per_second)
     THEN
         RAISE EXCEPTION 'what a transfer copies does not change' USING ERRCODE = 'check_violation';
     END IF;

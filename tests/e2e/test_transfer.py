@@ -11,6 +11,7 @@ import shutil
 import signal
 from types import SimpleNamespace
 
+import grpc
 import psycopg2
 import pytest
 
@@ -357,6 +358,21 @@ def test_whatever_dies_at_whatever_chunk_it_ends_equal(civil, prepared):
         print(f"{len(killed)} killed, seed {seed}")
     except AssertionError as error:
         raise AssertionError(f"TRANSFER_SEED={seed} {killed}\n{error}\n{moved(civil.gateway)}") from None
+
+
+def test_it_reads_no_faster_than_it_was_told(bureau):
+    """The last chunk may come early, nothing else; the rate is over the whole copy."""
+    (rows, codes), = bureau.cluster.rows("civil_affairs_owner", "SELECT count(*), count(DISTINCT province) FROM town")
+    assert codes > 1
+    rate = rows // 4
+    done = settled(bureau, create(bureau, rows_per_second=rate))
+    assert done.state == bureau.stubs.TRANSFER_SUCCEEDED and done.counts.delivered == rows
+    assert done.rows_per_second == rate
+    seconds = (done.ended_at.ToMicroseconds() - done.started_at.ToMicroseconds()) / 1e6
+    assert seconds >= (rows - min(rate, 8192)) / rate - 1
+    for wrong in (-1, 1000001):
+        failure = bureau.peer.failure(lambda: create(bureau, rows_per_second=wrong))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "ROWS_PER_SECOND_INVALID")
 
 
 def test_memory_does_not_grow_with_rows(civil, prepared):
