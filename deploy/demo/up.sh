@@ -227,9 +227,10 @@ move_towns() {
     fi
     (
         export SLUICE_CERT=$dir/pki/statistics-collector.pem SLUICE_KEY=$dir/pki/statistics-collector.key
+        # Slow enough to be half-way when the mover dies.
         id=$("$sluice" transfer create civil-affairs/towns statistics/towns_received --purpose address-check \
-            --format json | sed -n 's/^ *"id": *"\([^"]*\)".*/\1/p')
-        printf '$ sluice transfer create civil-affairs/towns statistics/towns_received --purpose address-check\n%s\n' "$id"
+            --rows-per-second 20000 --format json | sed -n 's/^ *"id": *"\([^"]*\)".*/\1/p')
+        printf '$ sluice transfer create civil-affairs/towns statistics/towns_received --purpose address-check --rows-per-second 20000\n%s\n' "$id"
         echo 'kill -9 of the mover; another one takes the job over 强行终止搬运进程，由另一个接手:'
         wait_until 5 moving "$id" || true
         kill_mover
@@ -237,6 +238,15 @@ move_towns() {
         run transfer verify "$id"
     )
     raw statistics "SELECT count(*), min(received_at) = max(received_at) AS all_at_once FROM town_received"
+    echo 'Three rows change at the owner and arrive with the next copy 提供方改动三行，随下一次搬运到达:'
+    local three="(SELECT ctid FROM town ORDER BY code, town LIMIT 3)"
+    pg_psql "$dir" civil_affairs -q -c "UPDATE town SET name = name || '（演示改名）' WHERE ctid IN $three"
+    SLUICE_CERT=$dir/pki/statistics-collector.pem SLUICE_KEY=$dir/pki/statistics-collector.key run transfer create \
+        civil-affairs/towns statistics/towns_received --purpose address-check --follow --format csv | tail -1
+    raw statistics "SELECT code, name FROM town_received WHERE name LIKE '%（演示改名）'"
+    # The published names stay as they were published.
+    pg_psql "$dir" civil_affairs -q -c "UPDATE town SET name = replace(name, '（演示改名）', '')
+        WHERE name LIKE '%（演示改名）'"
 }
 
 moving() { # TRANSFER: rows are on their way

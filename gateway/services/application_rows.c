@@ -307,14 +307,15 @@ const char *application_next_due(struct arena *arena, const struct application_r
 char *application_make_id(struct arena *arena, int64_t wall_us)
 {
     static const char digits[] = "234567abcdefghijklmnopqrstuvwxyz"; /* in order of their bytes */
-    /* Thirty bits of seconds since 2026 last until 2060, then ids no longer sort; thirty of chance. */
-    uint64_t seconds = (uint64_t)(wall_us / 1000000 - 1767225600);
-    uint8_t random[6];
-    char text[13] = { 0 };
+    enum { TIME_DIGITS = 8, RANDOM_DIGITS = 4 };
+    /* Forty bits of milliseconds since 2026 last until 2060, then ids no longer sort; twenty of chance. */
+    uint64_t ms = (uint64_t)(wall_us / 1000 - INT64_C(1767225600000));
+    uint8_t random[RANDOM_DIGITS];
+    char text[TIME_DIGITS + RANDOM_DIGITS + 1] = { 0 };
     ids_random(random, sizeof random);
-    for (size_t i = 0; i < 6; i++) {
-        text[i] = digits[seconds >> (25 - 5 * i) & 31];
-        text[6 + i] = digits[random[i] & 31];
-    }
+    for (size_t i = 0; i < TIME_DIGITS; i++)
+        text[i] = digits[ms >> (5 * (TIME_DIGITS - 1 - i)) & 31];
+    for (size_t i = 0; i < RANDOM_DIGITS; i++)
+        text[TIME_DIGITS + i] = digits[random[i] & 31];
     return arena_format(arena, "app-%s", text);
 }

@@ -80,7 +80,10 @@ def test_a_running_stream_of_a_revoked_peer_ends(own, villages):
 @pytest.mark.parametrize("broken", ["text", "cut", "stranger", "expired", "gone"])
 def test_a_broken_list_keeps_the_one_before(own, broken, workspace):
     gateway, (revoked, other) = own(2)
+    mark = len(gateway.log())
     gateway.pki.revoke(revoked.certificate)
+    # Both have it: a worker that has not keeps the list without the revocation.
+    wait_for(lambda: gateway.log()[mark:].count("crl_renewed") == 2, SECONDS, "both workers to read the list")
     wait_for(lambda: not answers(revoked), SECONDS, "the revoked peer to be refused")
     crl = gateway.pki.path("crl.pem")
     good = crl.read_bytes()

@@ -1,6 +1,7 @@
 """kill -9 of a worker, the auditor, the control database and a department's database under load: only
 retryable errors, no record without its audit entry, service back within 5 s unaided."""
 
+import contextlib
 import os
 import signal
 import time
@@ -120,8 +121,14 @@ def test_what_a_dead_worker_had_decided_is_marked(house, call):
     wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "service")
     entry = house.audit.entry_type
     assert not [one for one in house.audit.entries() if one.kind == entry.RECOVERY], "nobody has died yet"
-    load = survives(house, lambda: kill(house.gateway.children("worker")), call)
-    wait_for(lambda: [one for one in house.audit.entries() if one.kind == entry.RECOVERY], 5, "the entries")
+    def recovered():
+        return any(one.kind == entry.RECOVERY for one in house.audit.entries())
+    for _ in range(6):  # a worker that dies between two calls leaves none open
+        load = survives(house, lambda: kill(house.gateway.children("worker")), call)
+        with contextlib.suppress(AssertionError):
+            wait_for(recovered, 5, "the entries")
+            break
+    assert recovered()
     entries = house.audit.entries()
     answered = {request_id for request_id, _ in load.answered}
     marked = {one.exchange_id for one in entries if one.kind in (entry.DELIVERY, entry.RECOVERY)}

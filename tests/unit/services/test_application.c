@@ -18,9 +18,9 @@ static void ids_have_one_form_and_sort_by_time(void **state)
     struct arena arena;
     arena_init(&arena);
     const char *before = "app-222222222222";
-    /* From 2026 on, each a second or more later, to the end of thirty bits of seconds. */
-    for (int64_t seconds = 1; seconds < 1LL << 30; seconds = seconds * 3 / 2 + 1) {
-        const char *id = application_make_id(&arena, (1767225600 + seconds) * 1000000);
+    /* From 2026 on, each a millisecond or more later, to the end of forty bits of milliseconds. */
+    for (int64_t ms = 1; ms < 1LL << 40; ms = ms * 3 / 2 + 1) {
+        const char *id = application_make_id(&arena, (INT64_C(1767225600000) + ms) * 1000);
         assert_int_equal(strlen(id), APPLICATION_ID_BYTES_MAX);
         assert_int_equal(strspn(id + 4, "abcdefghijklmnopqrstuvwxyz234567"), 12);
         assert_true(strcmp(before, id) < 0);
