@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""A consumer written with grpcio and protoc's own stubs; nothing of Sluice's is imported.
+"""A consumer written with grpcio and the code protoc generates; nothing of Sluice's is imported.
 
     . build/demo/env && /usr/bin/python3 deploy/demo/client.py
 
 It looks up one record, streams a filtered set, and shows what a refused call says. The record types
-come from the catalogue at run time, so a new dataset needs no new stubs.
+come from the catalogue at run time, so a new dataset needs nothing generated anew.
 """
 
 import os
@@ -20,9 +20,9 @@ REPO = Path(__file__).resolve().parents[2]
 PURPOSE = "medical-triage"
 
 
-def load_stubs():
+def load_generated():
     """protoc --python_out --grpc_python_out; a real client does this once, in its build."""
-    folder = tempfile.mkdtemp(prefix="sluice-stubs-")
+    folder = tempfile.mkdtemp(prefix="sluice-client-")
     protos = [str(p.relative_to(REPO / "proto")) for root in ("sluice/v1", "sluice/options")
               for p in sorted((REPO / "proto" / root).glob("*.proto"))]
     subprocess.run(["protoc", f"--proto_path={REPO / 'proto'}", "--proto_path=/usr/include",
@@ -31,7 +31,7 @@ def load_stubs():
     sys.path.insert(0, folder)
 
 
-load_stubs()
+load_generated()
 from sluice.v1 import catalog_pb2, catalog_pb2_grpc, exchange_pb2, exchange_pb2_grpc  # noqa: E402
 
 

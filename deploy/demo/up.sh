@@ -293,7 +293,7 @@ next_things() {
     -d '{"dataset":"civil-affairs/residents","key":"230303194706069998","purpose":"medical-triage"}' \\
     "\$SLUICE_ENDPOINT/sluice.v1.ExchangeService/Lookup"
 
-  # gRPC from Python, generated stubs only:
+  # gRPC from Python, generated code only:
   /usr/bin/python3 deploy/demo/client.py
 
   # the command line tool 命令行:

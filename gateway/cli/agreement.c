@@ -144,23 +144,6 @@ json_t *agreement_terms(struct cli *cli)
     return agreement;
 }
 
-static int show_agreement(struct cli *cli, json_t *agreement)
-{
-    struct output *output = cli_output(cli);
-    int failed;
-
-    if (cli->format == OUTPUT_CSV) {
-        json_t *row = remote_project(agreement, columns, COLUMN_COUNT);
-        output_set_columns(output, columns, COLUMN_COUNT);
-        failed = output_row(output, row);
-        json_decref(row);
-    } else {
-        failed = output_object(output, agreement);
-    }
-    json_decref(agreement);
-    return cli_output_end(&output, failed == 0 ? EXIT_OK : EXIT_FAILED);
-}
-
 /* Takes `request`; calls and shows the agreement that is answered. */
 static int call_and_show(struct cli *cli, struct connect_client *client, const char *method,
                          json_t *request)
@@ -168,7 +151,7 @@ static int call_and_show(struct cli *cli, struct connect_client *client, const c
     json_t *answer;
     int status = remote_call(client, method, request, &answer);
 
-    return status == EXIT_OK ? show_agreement(cli, answer) : status;
+    return status == EXIT_OK ? remote_show(cli, answer, columns, COLUMN_COUNT) : status;
 }
 
 int agreement_grant(struct cli *cli)

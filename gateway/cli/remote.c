@@ -115,6 +115,23 @@ json_t *remote_project(const json_t *object, const char *const *names, size_t co
     return row;
 }
 
+int remote_show(const struct cli *cli, json_t *object, const char *const *columns, size_t count)
+{
+    struct output *output = cli_output(cli);
+    int failed;
+
+    if (cli->format == OUTPUT_CSV) {
+        json_t *row = remote_project(object, columns, count);
+        output_set_columns(output, columns, count);
+        failed = output_row(output, row);
+        json_decref(row);
+    } else {
+        failed = output_object(output, object);
+    }
+    json_decref(object);
+    return cli_output_end(&output, failed == 0 ? EXIT_OK : EXIT_FAILED);
+}
+
 void remote_add_text(json_t *request, const char *name, const char *text)
 {
     if (text != NULL && text[0] != '\0')

@@ -36,6 +36,9 @@ long long remote_integer(const json_t *object, const char *name);
 /* A row of the given members, for a table or CSV. */
 json_t *remote_project(const json_t *object, const char *const *names, size_t count);
 
+/* One answer: its columns in CSV, the whole of it otherwise. Takes `object`; answers an exit status. */
+int remote_show(const struct cli *cli, json_t *object, const char *const *columns, size_t count);
+
 /* Adds a member unless the text is NULL or "". */
 void remote_add_text(json_t *request, const char *name, const char *text);
 /* Adds a new UUIDv7 as "requestId". */

@@ -23,24 +23,6 @@ struct watch {
 
 /* --- one transfer -------------------------------------------------------------------------------------
  */
-/* Takes `transfer`. */
-static int show(struct cli *cli, json_t *transfer)
-{
-    struct output *output = cli_output(cli);
-    int failed;
-
-    if (cli->format == OUTPUT_CSV) {
-        json_t *row = remote_project(transfer, columns, COLUMN_COUNT);
-        output_set_columns(output, columns, COLUMN_COUNT);
-        failed = output_row(output, row);
-        json_decref(row);
-    } else {
-        failed = output_object(output, transfer);
-    }
-    json_decref(transfer);
-    return cli_output_end(&output, failed == 0 ? EXIT_OK : EXIT_FAILED);
-}
-
 static int call_and_show(struct cli *cli, const char *method)
 {
     json_t *answer;
@@ -51,7 +33,7 @@ static int call_and_show(struct cli *cli, const char *method)
         return status;
     status = remote_call(client, method, json_pack("{s:s}", "id", cli->operands[0]), &answer);
     connect_client_close(&client);
-    return status == EXIT_OK ? show(cli, answer) : status;
+    return status == EXIT_OK ? remote_show(cli, answer, columns, COLUMN_COUNT) : status;
 }
 
 int transfer_show(struct cli *cli)
@@ -143,7 +125,7 @@ static int follow(struct cli *cli, struct connect_client *client, const char *id
         return status != EXIT_OK ? status : EXIT_FAILED;
     }
     bool moved = strcmp(remote_text(watch.last, "state"), "TRANSFER_SUCCEEDED") == 0;
-    status = show(cli, watch.last);
+    status = remote_show(cli, watch.last, columns, COLUMN_COUNT);
     return status == EXIT_OK && !moved ? EXIT_FAILED : status;
 }
 
@@ -210,7 +192,7 @@ int transfer_create(struct cli *cli)
         status = follow(cli, client, remote_text(answer, "id"));
         json_decref(answer);
     } else if (status == EXIT_OK) {
-        status = show(cli, answer);
+        status = remote_show(cli, answer, columns, COLUMN_COUNT);
     }
     connect_client_close(&client);
     return status;

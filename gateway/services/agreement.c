@@ -7,6 +7,7 @@
 #include "services/admin.h"
 #include "services/agreement_rows.h"
 #include "services/agreement_terms.h"
+#include "services/timestamps.h"
 
 enum {
     AGREEMENT_PAGE_DEFAULT = 100,
@@ -22,11 +23,6 @@ struct agreement_call {
 static char *text_of_int(struct arena *arena, int64_t number)
 {
     return arena_format(arena, "%" PRId64, number);
-}
-
-static int64_t us_of(const Google__Protobuf__Timestamp *timestamp)
-{
-    return timestamp->seconds * 1000000 + timestamp->nanos / 1000;
 }
 
 static int invalid(struct call *call, const char *reason, const char *text)
@@ -133,16 +129,13 @@ static int check_validity(struct call *call, Sluice__V1__Agreement *agreement)
 {
     if (agreement->valid_until == NULL)
         return invalid(call, "VALIDITY_MISSING", "say until when the agreement is valid");
-    if (agreement->valid_from == NULL) {
-        Google__Protobuf__Timestamp *now = arena_alloc(&call->arena, sizeof *now);
-        google__protobuf__timestamp__init(now);
-        now->seconds = clock_wall_us() / 1000000;
-        agreement->valid_from = now;
-    }
+    if (agreement->valid_from == NULL)
+        agreement->valid_from =
+            timestamp_from_us(&call->arena, clock_wall_us() / 1000000 * 1000000);
     int64_t century_us = 100LL * 366 * 24 * 3600 * 1000000;
-    int64_t until_us = us_of(agreement->valid_until);
+    int64_t until_us = timestamp_us(agreement->valid_until);
     if (agreement->valid_until->seconds > 253402300799 || agreement->valid_from->seconds < 0 ||
-        until_us <= us_of(agreement->valid_from) || until_us <= clock_wall_us() ||
+        until_us <= timestamp_us(agreement->valid_from) || until_us <= clock_wall_us() ||
         until_us > clock_wall_us() + century_us)
         return invalid(call, "VALIDITY_INVALID",
                        "the agreement must end in the future and after it begins");
@@ -257,8 +250,8 @@ void agreement_insert_params(struct call *call, const Sluice__V1__Agreement *agr
         agreement->row_filter,
         agreement_array(arena, agreement->purposes, agreement->n_purposes),
         agreement_modes_array(arena, agreement),
-        text_of_int(arena, us_of(agreement->valid_from)),
-        text_of_int(arena, us_of(agreement->valid_until)),
+        text_of_int(arena, timestamp_us(agreement->valid_from)),
+        text_of_int(arena, timestamp_us(agreement->valid_until)),
         arena_format(arena, "%.6f", agreement->rate_per_second),
         text_of_int(arena, agreement->rate_burst),
         agreement->legal_basis,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/mem.h"
+#include "services/timestamps.h"
 
 const char agreement_columns[] =
     "id, consumer_department || '/' || consumer_system, dataset, array_to_string(fields, E'\\x1f'),"
@@ -19,18 +20,6 @@ const char agreement_columns[] =
     " coalesce((extract(epoch FROM revoked_at) * 1000000)::bigint, 0),"
     " coalesce(revoke_reason, ''), epoch, digest, daily_quota,"
     " suspended_at IS NOT NULL";
-
-static Google__Protobuf__Timestamp *timestamp_of(struct arena *arena, struct db_value value)
-{
-    int64_t us = db_int8(value);
-    if (us == 0)
-        return NULL;
-    Google__Protobuf__Timestamp *out = arena_alloc(arena, sizeof *out);
-    google__protobuf__timestamp__init(out);
-    out->seconds = us / 1000000;
-    out->nanos = (int32_t)(us % 1000000) * 1000;
-    return out;
-}
 
 static void take_modes(struct arena *arena, struct db_value value, Sluice__V1__Agreement *out)
 {
@@ -51,15 +40,15 @@ Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_r
     out->row_filter = db_text(arena, db_value(rows, row, 4));
     out->purposes = db_texts(arena, db_value(rows, row, 5), &out->n_purposes);
     take_modes(arena, db_value(rows, row, 6), out);
-    out->valid_from = timestamp_of(arena, db_value(rows, row, 7));
-    out->valid_until = timestamp_of(arena, db_value(rows, row, 8));
+    out->valid_from = timestamp_from_us(arena, db_int8(db_value(rows, row, 7)));
+    out->valid_until = timestamp_from_us(arena, db_int8(db_value(rows, row, 8)));
     out->rate_per_second = (double)db_int8(db_value(rows, row, 9)) / 1e6;
     out->rate_burst = db_int4(db_value(rows, row, 10));
     out->legal_basis = db_text(arena, db_value(rows, row, 11));
     out->granted_by = db_text(arena, db_value(rows, row, 12));
-    out->granted_at = timestamp_of(arena, db_value(rows, row, 13));
+    out->granted_at = timestamp_from_us(arena, db_int8(db_value(rows, row, 13)));
     out->revoked_by = db_text(arena, db_value(rows, row, 14));
-    out->revoked_at = timestamp_of(arena, db_value(rows, row, 15));
+    out->revoked_at = timestamp_from_us(arena, db_int8(db_value(rows, row, 15)));
     out->revoke_reason = db_text(arena, db_value(rows, row, 16));
     out->epoch = db_int8(db_value(rows, row, 17));
     struct db_value digest = db_value(rows, row, 18);

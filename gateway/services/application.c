@@ -7,6 +7,7 @@
 #include "services/agreement_terms.h"
 #include "services/application_rows.h"
 #include "services/application_steps.h"
+#include "services/timestamps.h"
 
 /* What one call asks of one application. */
 struct step_ask {
@@ -339,13 +340,8 @@ static int make_agreement(struct call *call)
         return err_set(&call->err, ERR_FAILED_PRECONDITION, "DATASET_GONE",
                        "the dataset is no longer published; the application cannot become active");
     int64_t now_s = state->row.now_us / 1000000 + 1;
-    if (agreement->valid_from == NULL || agreement->valid_from->seconds < now_s) {
-        Google__Protobuf__Timestamp *now = arena_alloc(&call->arena, sizeof *now);
-        google__protobuf__timestamp__init(now);
-        now->seconds = state->row.now_us / 1000000;
-        now->nanos = (int32_t)(state->row.now_us % 1000000) * 1000;
-        agreement->valid_from = now;
-    }
+    if (agreement->valid_from == NULL || agreement->valid_from->seconds < now_s)
+        agreement->valid_from = timestamp_from_us(&call->arena, state->row.now_us);
     agreement->id = agreement_make_id(&call->arena);
     if (agreement_check_terms(call, dataset, agreement, &state->consumer) < 0)
         return -1;

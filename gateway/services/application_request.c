@@ -7,6 +7,7 @@
 #include "services/agreement_terms.h"
 #include "services/application_rows.h"
 #include "services/application_steps.h"
+#include "services/timestamps.h"
 
 enum { APPLICATION_PAGE_DEFAULT = 100, APPLICATION_PAGE_MAX = 1000 };
 
@@ -32,7 +33,7 @@ static char *text_of_int(struct arena *arena, int64_t number)
 
 static char *text_of_us(struct arena *arena, const Google__Protobuf__Timestamp *timestamp)
 {
-    return text_of_int(arena, timestamp->seconds * 1000000 + timestamp->nanos / 1000);
+    return text_of_int(arena, timestamp_us(timestamp));
 }
 
 static void request_finish(struct call *call, bool delivered)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/ids.h"
+#include "services/timestamps.h"
 
 #define US(column_)   "coalesce((extract(epoch FROM " column_ ") * 1000000)::bigint, 0)"
 #define LIST(column_) "array_to_string(" column_ ", E'\\x1f')"
@@ -83,17 +84,6 @@ const char application_step_columns[] =
     "n, event, actor, " US("at") ", state_from, state_to, note, negotiation_ref, filing_ref, days, "
                                  "late";
 
-static Google__Protobuf__Timestamp *timestamp_of(struct arena *arena, int64_t us)
-{
-    if (us == 0)
-        return NULL;
-    Google__Protobuf__Timestamp *out = arena_alloc(arena, sizeof *out);
-    google__protobuf__timestamp__init(out);
-    out->seconds = us / 1000000;
-    out->nanos = (int32_t)(us % 1000000) * 1000;
-    return out;
-}
-
 /* --- the calendar ----------------------------------------------------------------------------- */
 
 static void load_days(struct arena *arena, struct db_value value, bool working,
@@ -131,8 +121,8 @@ static Sluice__V1__Agreement *terms_of(struct arena *arena, const struct db_rows
     out->modes = arena_array(arena, out->n_modes, sizeof *out->modes);
     for (size_t i = 0; i < out->n_modes; i++)
         out->modes[i] = (Sluice__V1__AgreementMode)strtol(modes[i], NULL, 10);
-    out->valid_from = timestamp_of(arena, db_int8(db_value(rows, row, COLUMN_VALID_FROM)));
-    out->valid_until = timestamp_of(arena, db_int8(db_value(rows, row, COLUMN_VALID_UNTIL)));
+    out->valid_from = timestamp_from_us(arena, db_int8(db_value(rows, row, COLUMN_VALID_FROM)));
+    out->valid_until = timestamp_from_us(arena, db_int8(db_value(rows, row, COLUMN_VALID_UNTIL)));
     out->rate_per_second = (double)db_int8(db_value(rows, row, COLUMN_RATE)) / 1e6;
     out->rate_burst = db_int4(db_value(rows, row, COLUMN_BURST));
     out->daily_quota = db_int8(db_value(rows, row, COLUMN_QUOTA));
@@ -148,14 +138,14 @@ static Sluice__V1__Application *message_of(struct arena *arena, const struct db_
     out->terms = terms_of(arena, rows, row);
     out->scenario = db_text(arena, db_value(rows, row, COLUMN_SCENARIO));
     out->scope = db_text(arena, db_value(rows, row, COLUMN_SCOPE));
-    out->state_since = timestamp_of(arena, db_int8(db_value(rows, row, COLUMN_STATE_SINCE)));
+    out->state_since = timestamp_from_us(arena, db_int8(db_value(rows, row, COLUMN_STATE_SINCE)));
     out->applicant = db_text(arena, db_value(rows, row, COLUMN_APPLICANT));
     out->owner_department = db_text(arena, db_value(rows, row, COLUMN_OWNER));
     out->open = db_bool(db_value(rows, row, COLUMN_OPEN));
-    out->created_at = timestamp_of(arena, db_int8(db_value(rows, row, COLUMN_CREATED)));
+    out->created_at = timestamp_from_us(arena, db_int8(db_value(rows, row, COLUMN_CREATED)));
     out->signed_off_by = db_text(arena, db_value(rows, row, COLUMN_SIGNED_OFF_BY));
-    out->received_at = timestamp_of(arena, db_int8(db_value(rows, row, COLUMN_RECEIVED)));
-    out->completed_at = timestamp_of(arena, db_int8(db_value(rows, row, COLUMN_COMPLETED)));
+    out->received_at = timestamp_from_us(arena, db_int8(db_value(rows, row, COLUMN_RECEIVED)));
+    out->completed_at = timestamp_from_us(arena, db_int8(db_value(rows, row, COLUMN_COMPLETED)));
     out->decided_by = db_text(arena, db_value(rows, row, COLUMN_DECIDED_BY));
     out->decision_reason = db_text(arena, db_value(rows, row, COLUMN_DECISION_REASON));
     out->supplement_asked = db_bool(db_value(rows, row, COLUMN_SUPPLEMENT));
@@ -186,7 +176,7 @@ static void fill_deadline(struct arena *arena, const struct application_row *row
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(kinds[i].name, clock) == 0)
             out->kind = kinds[i].kind;
-    out->from = timestamp_of(arena, row->clock_from_us);
+    out->from = timestamp_from_us(arena, row->clock_from_us);
     out->working_days = row->clock_days;
     int32_t due = row->due, today = calendar_day(row->now_us);
     if (!row->due_stored && calendar_due(calendar, row->clock_from_us, row->clock_days, &due,
@@ -249,7 +239,7 @@ void application_take_steps(struct arena *arena, const struct db_rows *rows,
         out->kind = (Sluice__V1__ApplicationStep__Kind)application_event_of(
             db_text(arena, db_value(rows, i, 1)));
         out->actor = db_text(arena, db_value(rows, i, 2));
-        out->at = timestamp_of(arena, db_int8(db_value(rows, i, 3)));
+        out->at = timestamp_from_us(arena, db_int8(db_value(rows, i, 3)));
         out->from = (Sluice__V1__Application__State)application_state_of(
             db_text(arena, db_value(rows, i, 4)));
         out->to = (Sluice__V1__Application__State)application_state_of(

@@ -4,6 +4,7 @@
 
 #include "services/admin.h"
 #include "services/audit_request.h"
+#include "services/timestamps.h"
 
 enum { FILTERS_MAX = 100, NAME_BYTES_MAX = 64, SEARCH_BYTES_MAX = 16384 };
 
@@ -82,7 +83,7 @@ static int take_saved(struct call *call, const struct db_rows *rows, struct err 
                        "you have %d filters already; delete one first", FILTERS_MAX);
     answer.name = (char *)filter->name;
     answer.search = (Sluice__V1__SearchAuditRequest *)filter->message;
-    answer.save_time = audit_request_time(&call->arena, db_int8(db_value(rows, 0, 1)));
+    answer.save_time = timestamp_from_us(&call->arena, db_int8(db_value(rows, 0, 1)));
     call_answer(call, &answer.base);
     return 0;
 }
@@ -144,7 +145,7 @@ static int take_filters(struct call *call, const struct db_rows *rows, struct er
         sluice__v1__audit_filter__init(filter);
         filter->name = arena_strndup(&call->arena, (const char *)name.data, name.len);
         filter->search = sluice__v1__search_audit_request__unpack(NULL, search.len, search.data);
-        filter->save_time = audit_request_time(&call->arena, db_int8(db_value(rows, (int)i, 2)));
+        filter->save_time = timestamp_from_us(&call->arena, db_int8(db_value(rows, (int)i, 2)));
         answer.filters[answer.n_filters++] = filter;
         if (filter->search == NULL)
             result = err_set(err, ERR_DATA_LOSS, "FILTER_DAMAGED",

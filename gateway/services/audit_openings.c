@@ -4,6 +4,7 @@
 
 #include "services/audit_entry.h"
 #include "services/audit_request.h"
+#include "services/timestamps.h"
 #include "sluice/v1/audit.pb-c.h"
 
 enum {
@@ -42,12 +43,12 @@ static Sluice__V1__Opening *opening_at(struct call *call, const struct db_rows *
     opening->dataset = text_at(call, rows, row, 3);
     opening->reason = text_at(call, rows, row, 4);
     opening->requested_by = text_at(call, rows, row, 5);
-    opening->request_time = audit_request_time(&call->arena, db_int8(db_value(rows, row, 6)));
+    opening->request_time = timestamp_from_us(&call->arena, db_int8(db_value(rows, row, 6)));
     opening->approver_department = text_at(call, rows, row, 7);
     opening->approved_by = text_at(call, rows, row, 8);
     if (opening->approved_by[0] != '\0')
-        opening->approve_time = audit_request_time(&call->arena, db_int8(db_value(rows, row, 9)));
-    opening->expire_time = audit_request_time(&call->arena, db_int8(db_value(rows, row, 10)));
+        opening->approve_time = timestamp_from_us(&call->arena, db_int8(db_value(rows, row, 9)));
+    opening->expire_time = timestamp_from_us(&call->arena, db_int8(db_value(rows, row, 10)));
     opening->state = (Sluice__V1__Opening__State)db_int8(db_value(rows, row, 11));
     return opening;
 }

@@ -92,17 +92,3 @@ const char *audit_request_names(const Sluice__V1__SearchAuditRequest *request, s
     }
     return arena_strdup(arena, text);
 }
-
-int64_t audit_request_us(const Google__Protobuf__Timestamp *time)
-{
-    return time != NULL ? time->seconds * 1000000 + time->nanos / 1000 : 0;
-}
-
-Google__Protobuf__Timestamp *audit_request_time(struct arena *arena, int64_t time_us)
-{
-    Google__Protobuf__Timestamp *time = arena_alloc(arena, sizeof *time);
-    google__protobuf__timestamp__init(time);
-    time->seconds = time_us / 1000000;
-    time->nanos = (int32_t)(time_us % 1000000) * 1000;
-    return time;
-}

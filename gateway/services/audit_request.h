@@ -1,4 +1,4 @@
-/* What an officer searches the audit log by: checks of a SearchAuditRequest, and times.
+/* What an officer searches the audit log by: checks of a SearchAuditRequest.
  * Ownership: requests are borrowed; texts and messages lie in the arena given.
  * Never calls back.
  * Limits: AUDIT_REQUEST_TEXT_BYTES_MAX a text, as long as anything that the log holds.
@@ -18,9 +18,5 @@ int audit_request_check(const Sluice__V1__SearchAuditRequest *request, struct er
 /* Names of the members that filter, with a space between, never their values: what an officer's
  * entry says of a search. */
 const char *audit_request_names(const Sluice__V1__SearchAuditRequest *request, struct arena *arena);
-
-/* Microseconds since 1970; 0 for NULL. */
-int64_t audit_request_us(const Google__Protobuf__Timestamp *time);
-Google__Protobuf__Timestamp *audit_request_time(struct arena *arena, int64_t time_us);
 
 #endif

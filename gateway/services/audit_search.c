@@ -7,6 +7,7 @@
 #include "schema/normaliser.h"
 #include "services/admin.h"
 #include "services/audit_request.h"
+#include "services/timestamps.h"
 #include "services/token.h"
 #include "sluice/v1/audit_entry.pb-c.h"
 
@@ -118,7 +119,7 @@ static int make_record(struct call *call, const struct db_rows *rows, int row,
         return err_set(err, ERR_DATA_LOSS, "AUDIT_ENTRY_DAMAGED",
                        "entry %" PRId64 " of the log cannot be read; verify the log",
                        record->index);
-    record->time = audit_request_time(&call->arena, record->entry->time_us);
+    record->time = timestamp_from_us(&call->arena, record->entry->time_us);
     return 0;
 }
 
@@ -198,8 +199,8 @@ static enum step_result search_select(struct call *call)
         text_param(request->subject),
         number_param(call, request->kind != 0, (int64_t)request->kind),
         number_param(call, request->outcome != 0, (int64_t)request->outcome),
-        number_param(call, from != NULL, audit_request_us(from)),
-        number_param(call, to != NULL, audit_request_us(to)),
+        number_param(call, from != NULL, timestamp_us(from)),
+        number_param(call, to != NULL, timestamp_us(to)),
         text_param(request->exchange_id),
         person_param(call, search),
         number_param(call, true, search->above),

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "services/timestamps.h"
 
 enum { KINDS = DRIFT_LABELS_CHANGED + 1 };
 
@@ -272,10 +273,7 @@ Sluice__V1__DriftNotice **drift_watch_messages(const struct drift_watch *watch, 
         out->expected = arena_strdup(arena, from->notice.expected);
         out->found = arena_strdup(arena, from->notice.found);
         out->compatible = from->notice.compatible;
-        out->found_at = arena_alloc(arena, sizeof *out->found_at);
-        google__protobuf__timestamp__init(out->found_at);
-        out->found_at->seconds = from->found_us / 1000000;
-        out->found_at->nanos = (int32_t)(from->found_us % 1000000 * 1000);
+        out->found_at = timestamp_from_us(arena, from->found_us);
         list[i] = out;
     }
     return list;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/ids.h"
+#include "services/timestamps.h"
 
 #define MICROSECONDS(column_) "coalesce((extract(epoch FROM " column_ ") * 1000000)::bigint, 0)"
 
@@ -50,18 +51,6 @@ char *schema_bytea(struct arena *arena, const void *data, size_t len)
     return text;
 }
 
-static Google__Protobuf__Timestamp *timestamp_of(struct arena *arena, struct db_value value)
-{
-    int64_t us = db_int8(value);
-    if (us == 0)
-        return NULL;
-    Google__Protobuf__Timestamp *out = arena_alloc(arena, sizeof *out);
-    google__protobuf__timestamp__init(out);
-    out->seconds = us / 1000000;
-    out->nanos = (int32_t)(us % 1000000) * 1000;
-    return out;
-}
-
 static char **words_of(struct arena *arena, struct db_value value, size_t *count_r)
 {
     char *rest = text_of(arena, value);
@@ -82,7 +71,7 @@ static Sluice__V1__SchemaApproval *approval_from_row(struct arena *arena,
     sluice__v1__schema_approval__init(out);
     out->department = text_of(arena, db_value(rows, row, 5));
     out->approved_by = text_of(arena, db_value(rows, row, 6));
-    out->approved_at = timestamp_of(arena, db_value(rows, row, 7));
+    out->approved_at = timestamp_from_us(arena, db_int8(db_value(rows, row, 7)));
     out->reason = text_of(arena, db_value(rows, row, 8));
     return out;
 }
@@ -96,7 +85,7 @@ static Sluice__V1__SchemaBundle *bundle_from_rows(struct arena *arena, const str
     out->digest = hex_of(arena, db_value(rows, row, 0));
     out->state = (Sluice__V1__SchemaState)db_int8(db_value(rows, row, 1));
     out->published_by = text_of(arena, db_value(rows, row, 2));
-    out->published_at = timestamp_of(arena, db_value(rows, row, 3));
+    out->published_at = timestamp_from_us(arena, db_int8(db_value(rows, row, 3)));
     out->missing_departments = words_of(arena, db_value(rows, row, 4), &out->n_missing_departments);
     out->approvals = arena_array(arena, (size_t)rows_of, sizeof *out->approvals);
     for (int i = row; i < row + rows_of; i++)
@@ -163,10 +152,10 @@ Sluice__V1__SchemaGateway **schema_gateways_from_rows(struct arena *arena,
         sluice__v1__schema_gateway__init(out[i]);
         out[i]->instance = text_of(arena, db_value(rows, i, 0));
         out[i]->serving = hex_of(arena, db_value(rows, i, 1));
-        out[i]->serving_at = timestamp_of(arena, db_value(rows, i, 2));
+        out[i]->serving_at = timestamp_from_us(arena, db_int8(db_value(rows, i, 2)));
         out[i]->refused = hex_of(arena, db_value(rows, i, 3));
         out[i]->refused_text = text_of(arena, db_value(rows, i, 4));
-        out[i]->refused_at = timestamp_of(arena, db_value(rows, i, 5));
+        out[i]->refused_at = timestamp_from_us(arena, db_int8(db_value(rows, i, 5)));
         if (!may_read(out[i]->refused_text, department))
             out[i]->refused_text =
                 arena_strdup(arena, "a mapping of another department is refused; "

@@ -1,4 +1,5 @@
 #include "services/transfer_rows.h"
+#include "services/timestamps.h"
 
 #include <string.h>
 
@@ -11,18 +12,6 @@ const char transfer_columns[] =
     " coalesce((extract(epoch FROM started_at) * 1000000)::bigint, 0),"
     " coalesce((extract(epoch FROM ended_at) * 1000000)::bigint, 0), wanted::integer, salt,"
     " rows_per_second";
-
-static Google__Protobuf__Timestamp *timestamp_of(struct arena *arena, struct db_value value)
-{
-    int64_t us = db_int8(value);
-    if (us == 0)
-        return NULL;
-    Google__Protobuf__Timestamp *out = arena_alloc(arena, sizeof *out);
-    google__protobuf__timestamp__init(out);
-    out->seconds = us / 1000000;
-    out->nanos = (int32_t)(us % 1000000) * 1000;
-    return out;
-}
 
 static Sluice__V1__TransferCounts *counts_of(struct arena *arena, const struct db_rows *rows,
                                              int row)
@@ -99,9 +88,9 @@ Sluice__V1__Transfer *transfer_from_row(struct arena *arena, const struct db_row
     out->consumer = db_text(arena, db_value(rows, row, 22));
     out->owner = db_text(arena, db_value(rows, row, 23));
     out->mover = db_text(arena, db_value(rows, row, 24));
-    out->created_at = timestamp_of(arena, db_value(rows, row, 25));
-    out->started_at = timestamp_of(arena, db_value(rows, row, 26));
-    out->ended_at = timestamp_of(arena, db_value(rows, row, 27));
+    out->created_at = timestamp_from_us(arena, db_int8(db_value(rows, row, 25)));
+    out->started_at = timestamp_from_us(arena, db_int8(db_value(rows, row, 26)));
+    out->ended_at = timestamp_from_us(arena, db_int8(db_value(rows, row, 27)));
     out->rows_per_second = db_int8(db_value(rows, row, 30));
     bool open = !transfer_has_ended(out);
     if (out->state != SLUICE__V1__TRANSFER_STATE__TRANSFER_SUCCEEDED)

@@ -180,4 +180,16 @@ static inline struct answer call(struct loop *loop, struct db_source *source, co
     return answer;
 }
 
+/* A database to be written to, up when this answers. */
+static inline struct db_source *target_up(struct loop *loop, const char *conninfo)
+{
+    struct db_source_options options = { .name = "target",
+                                         .conninfo = conninfo,
+                                         .leased_connections_max = 2,
+                                         .connect_timeout_ms = 3000 };
+    struct db_source *source = db_source_new(loop, &options);
+    run_until(loop, source_is_up, source);
+    return source;
+}
+
 #endif

@@ -92,24 +92,11 @@ static void members_are_named_without_values(void **state)
     arena_fini(&arena);
 }
 
-static void times_come_back(void **state)
-{
-    (void)state;
-    static const int64_t times[] = { 0, 1, 999999, 1000000, INT64_C(1790000000123456) };
-    struct arena arena;
-    arena_init(&arena);
-    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
-        assert_int_equal(audit_request_us(audit_request_time(&arena, times[i])), times[i]);
-    assert_int_equal(audit_request_us(NULL), 0);
-    arena_fini(&arena);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(members_are_named_without_values),
-        cmocka_unit_test(times_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

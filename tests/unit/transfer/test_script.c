@@ -17,11 +17,7 @@ static int set_up(void **state)
     server = postgres_new();
     postgres_sql(server, "CREATE SCHEMA a; CREATE TABLE a.t (id int4 PRIMARY KEY)");
     loop = loop_new();
-    source = db_source_new(loop, &(struct db_source_options){ .name = "target",
-                                                              .conninfo = postgres_conninfo(server),
-                                                              .leased_connections_max = 2,
-                                                              .connect_timeout_ms = 3000 });
-    run_until(loop, source_is_up, source);
+    source = target_up(loop, postgres_conninfo(server));
     return 0;
 }
 
