@@ -50,6 +50,8 @@ struct master {
     size_t generation_count;
     struct generation *current; /* the newest READY one */
     struct follow follow;
+    struct loop_timer reload_timer; /* a reload that waited until a generation was gone */
+    bool reload_waits;
     struct upgrade *upgrade; /* NULL: none under way */
     int next_number;
     bool stopping;
@@ -136,6 +138,8 @@ static void on_gone(void *arg, struct generation *generation)
     generation_free(&generation);
     if (master->generation_count == 0)
         loop_stop(master->loop);
+    else if (master->reload_waits)
+        loop_timer_start(&master->reload_timer, 0);
 }
 
 static const struct generation_handlers handlers = {
@@ -227,16 +231,20 @@ static void follow_refused(struct master *master, const struct generation *gener
         log_error(LOG_ERROR, NULL, "reload_refused", &err);
 }
 
+/* Asked for once is done once: when too many generations still run, the reload follows as soon as
+ * one of them is gone, with the files as they are then. */
 static void reload(void *arg)
 {
     struct master *master = arg;
     struct err err = ERR_INIT;
     if (master->stopping)
         return;
-    if (master->generation_count >= GENERATIONS_MAX) {
-        log_event(
-            LOG_ERROR, NULL, "reload_refused",
-            LOG_STR("text", "three generations are still running; wait for old streams to end"));
+    master->reload_waits = master->generation_count >= GENERATIONS_MAX;
+    if (master->reload_waits) {
+        log_event(LOG_WARN, NULL, "reload_waits",
+                  LOG_STR("text",
+                          "three generations are still running; the reload follows when the "
+                          "streams of one have ended"));
         return;
     }
     notify_systemd("RELOADING=1");
@@ -382,6 +390,7 @@ int master_main(const struct process_options *options)
     loop_signal_start(&master.on_child, master.loop, SIGCHLD, reap, &master);
     upgrade_release_signals();
     loop_timer_init(&master.follow.timer, master.loop, follow, &master);
+    loop_timer_init(&master.reload_timer, master.loop, reload, &master);
     if ((options->state_fd >= 0 ? restore(&master, &err) : start_generation(&master, NULL, &err)) <
         0) {
         log_error(LOG_ERROR, NULL, "start_refused", &err);
@@ -397,6 +406,7 @@ int master_main(const struct process_options *options)
     loop_signal_fini(&master.on_child);
     upgrade_free(&master.upgrade);
     loop_timer_fini(&master.follow.timer);
+    loop_timer_fini(&master.reload_timer);
     loop_free(&master.loop);
     return master.exit_status;
 }

@@ -120,6 +120,27 @@ def test_a_stream_that_runs_over_a_reload_is_complete(own, villages):
     assert received == 620573
 
 
+def test_a_reload_waits_while_three_generations_run(own, villages):
+    gateway, peers = own(1)
+    streams = []
+    for _ in range(2):
+        before = generation(gateway)
+        streams.append(peers[0].query(VILLAGES, timeout=120))
+        next(streams[-1])  # nobody reads on: its generation lives
+        gateway.reload()
+        wait_for(lambda: len(generation(gateway) - before) == 2, 30, "the next generation")
+        # The client takes the newest generation for its next stream.
+        wait_for(lambda: answers(peers[0]), 5, "an answer of the next generation")
+    newest = generation(gateway) - before
+    gateway.reload()
+    wait_for(lambda: "reload_waits" in gateway.log(), 10, "the notice that it waits")
+    assert newest <= generation(gateway)
+    streams[0].cancel()
+    wait_for(lambda: not newest & generation(gateway), 30, f"the reload\n{gateway.log()[-2000:]}")
+    lookup(peers[0], unique())
+    streams[1].cancel()
+
+
 def test_a_bad_file_is_refused_and_the_old_goes_on(own):
     gateway, peers = own(1)
     before = generation(gateway)
