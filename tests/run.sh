@@ -28,7 +28,9 @@ else
     add 0 1
 fi
 
-select=()
+# Two processes, each with databases and gateways of its own: most tests wait more than they compute. The
+# long campaigns measure, so they run alone.
+select=(-n 2 --dist loadfile)
 [ "$long" = no ] || select=(-m 'long or not long')
 # The interpreter of Debian: another one in the path does not see Debian's modules.
 PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest tests/e2e -q -rfE --tb=short \

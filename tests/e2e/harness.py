@@ -48,9 +48,12 @@ def run(*command, **options):
 
 
 def free_port():
-    """A port below the kernel's range for outgoing connections, so that nobody gets it in between."""
+    """A port below the kernel's range for outgoing connections, and of a range of this test process's
+    own, so that nobody gets it in between."""
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    first = 20000 + process % 4 * 3000
     for _ in range(200):
-        port = random.randrange(20000, 32000)
+        port = random.randrange(first, first + 3000)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
