@@ -65,6 +65,9 @@ _sluice() {
     --sm2-key) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --new-sm2-key) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --leaf) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --timestamp) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --timestamp-ca) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --url) return ;;
     --kind) COMPREPLY=($(compgen -W "decision delivery admin policy-change key-event officer-query review recovery denials quota" -- "$current")); return ;;
     --decision) COMPREPLY=($(compgen -W "allowed refused failed cancelled" -- "$current")); return ;;
     --owner) return ;;
@@ -94,7 +97,7 @@ _sluice() {
     agreement) subcommands="grant list show revoke" ;;
     application) subcommands="request sign-off submit supplement answer extend consent decide provision activate suspend resume terminate dispose confirm-disposal list show policy" ;;
     calendar) subcommands="check load list" ;;
-    audit) subcommands="tail search filter statistics opening checkpoint export verify evidence policy rotate announce" ;;
+    audit) subcommands="tail search filter statistics opening checkpoint export verify evidence timestamp policy rotate announce" ;;
     quality) subcommands="assess report compare quarantine view replay" ;;
     schema) subcommands="check infer preview diff grants docs lossiness publish approve status" ;;
     config) subcommands="check" ;;
@@ -153,8 +156,9 @@ _sluice() {
     "audit opening") options=" --reason --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit checkpoint") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit export") options=" --database --checkpoint --from --to --follow --endpoint --ca --cert --key --format --timeout --lang --help" ;;
-    "audit verify") options=" --policy --older --leaf --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit verify") options=" --policy --older --leaf --timestamp --timestamp-ca --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit evidence") options=" --out --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit timestamp") options=" --url --timestamp-ca --out --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit policy") options=" --origin --sm2-key --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit rotate") options=" --origin --sm2-key --new-sm2-key --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit announce") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;

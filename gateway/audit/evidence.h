@@ -23,6 +23,8 @@ enum {
     EVIDENCE_NAME_BYTES_MAX = 64,
 };
 
+#define EVIDENCE_TIMESTAMP "timestamp.tsr" /* over the member "checkpoint" */
+
 struct evidence_input {
     uint64_t index;
     struct slice leaf;
@@ -36,10 +38,18 @@ struct evidence_input {
 /* Puts the ZIP file into `zip_r`. INVALID_ARGUMENT: the leaf is no entry; INTERNAL: libzip. */
 int evidence_build(const struct evidence_input *input, struct buf *zip_r, struct err *err);
 
-/* Checks a bundle. 0 when it was checked, whatever was found; -1 with INVALID_ARGUMENT
- * EVIDENCE_UNREADABLE when it is no ZIP file or over a limit. */
+/* Puts a copy of the bundle with one member added, or replaced, into `zip_r`. Errors as below. */
+int evidence_add(struct slice zip, const char *name, struct slice data, struct buf *zip_r,
+                 struct err *err);
+/* Appends a member's bytes to `out`. INVALID_ARGUMENT EVIDENCE_UNREADABLE also when it is not there. */
+int evidence_member(struct slice zip, const char *name, struct buf *out, struct err *err);
+
+/* Checks a bundle; `trust`: whose time stamps are believed, NULL leaves their signatures unchecked.
+ * 0 when it was checked, whatever was found; -1 with INVALID_ARGUMENT EVIDENCE_UNREADABLE when it is
+ * no ZIP file or over a limit. */
 int evidence_verify(struct slice zip, const struct audit_policy *policy,
-                    struct verify_report *report, struct err *err);
+                    const struct timestamp_trust *trust, struct verify_report *report,
+                    struct err *err);
 
 /* Checks a proof file over a leaf. */
 void evidence_verify_proof(struct slice proof, struct slice leaf, const struct log_keys *keys,

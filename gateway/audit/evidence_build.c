@@ -47,7 +47,7 @@ static void add(struct bundle *bundle, const char *name, struct slice data, bool
         bundle->failed = true;
         return;
     }
-    zip_int64_t at = zip_file_add(bundle->zip, name, source, ZIP_FL_ENC_UTF_8);
+    zip_int64_t at = zip_file_add(bundle->zip, name, source, ZIP_FL_ENC_UTF_8 | ZIP_FL_OVERWRITE);
     if (at < 0) {
         zip_source_free(source);
         bundle->failed = true;
@@ -79,6 +79,11 @@ static int add_views(struct bundle *bundle, const struct evidence_input *input, 
                                  "the entry cannot be read; verify the log");
 }
 
+static int unmade(struct err *err)
+{
+    return err_set(err, ERR_INTERNAL, "EVIDENCE_FAILED", "the evidence bundle could not be made");
+}
+
 static int fill(struct bundle *bundle, const struct evidence_input *input, struct err *err)
 {
     char name[EVIDENCE_NAME_BYTES_MAX];
@@ -101,9 +106,7 @@ static int fill(struct bundle *bundle, const struct evidence_input *input, struc
     if (add_views(bundle, input, err) != 0)
         return -1;
     add(bundle, "SHA256SUMS", buf_slice(&bundle->sums), false);
-    return bundle->failed ? err_set(err, ERR_INTERNAL, "EVIDENCE_FAILED",
-                                    "the evidence bundle could not be made")
-                          : 0;
+    return bundle->failed ? unmade(err) : 0;
 }
 
 static int read_back(zip_source_t *source, struct buf *zip_r)
@@ -121,6 +124,19 @@ static int read_back(zip_source_t *source, struct buf *zip_r)
     return 0;
 }
 
+/* Closes the archive and reads what it became, unless it failed before. */
+static int finish(struct bundle *bundle, zip_source_t *source, int result, struct buf *zip_r,
+                  struct err *err)
+{
+    if (result != 0)
+        zip_discard(bundle->zip);
+    else if (zip_close(bundle->zip) != 0 || read_back(source, zip_r) != 0)
+        result = unmade(err);
+    zip_source_free(source);
+    buf_fini(&bundle->sums);
+    return result;
+}
+
 int evidence_build(const struct evidence_input *input, struct buf *zip_r, struct err *err)
 {
     struct bundle bundle = { 0 };
@@ -132,13 +148,25 @@ int evidence_build(const struct evidence_input *input, struct buf *zip_r, struct
         abort();
     zip_source_keep(source); /* closing the archive lets go of it */
     buf_init(&bundle.sums, EVIDENCE_MEMBER_BYTES_MAX);
-    int result = fill(&bundle, input, err);
-    if (result != 0)
-        zip_discard(bundle.zip);
-    else if (zip_close(bundle.zip) != 0 || read_back(source, zip_r) != 0)
-        result =
-            err_set(err, ERR_INTERNAL, "EVIDENCE_FAILED", "the evidence bundle could not be made");
-    zip_source_free(source);
-    buf_fini(&bundle.sums);
-    return result;
+    return finish(&bundle, source, fill(&bundle, input, err), zip_r, err);
+}
+
+int evidence_add(struct slice zip, const char *name, struct slice data, struct buf *zip_r,
+                 struct err *err)
+{
+    struct bundle bundle = { 0 };
+    /* A copy of libzip's own: while it writes, libzip 1.7 takes a source's bytes for its own. */
+    zip_source_t *source = zip_source_buffer_create(mem_dup(zip.data, zip.len), zip.len, 1, NULL);
+    if (source == NULL)
+        abort();
+    bundle.zip = zip_open_from_source(source, ZIP_CHECKCONS, NULL);
+    if (bundle.zip == NULL) {
+        zip_source_free(source);
+        return err_set(err, ERR_INVALID_ARGUMENT, "EVIDENCE_UNREADABLE",
+                       "The bundle cannot be read: it is no whole ZIP file.");
+    }
+    zip_source_keep(source);
+    buf_init(&bundle.sums, EVIDENCE_MEMBER_BYTES_MAX);
+    add(&bundle, name, data, false);
+    return finish(&bundle, source, bundle.failed ? unmade(err) : 0, zip_r, err);
 }

@@ -147,7 +147,7 @@ static void check_sum(struct bundle *bundle, struct slice line)
 
 static bool may_be_unlisted(const char *name)
 {
-    return strcmp(name, "SHA256SUMS") == 0 || strcmp(name, "timestamp.tsr") == 0 ||
+    return strcmp(name, "SHA256SUMS") == 0 || strcmp(name, EVIDENCE_TIMESTAMP) == 0 ||
            strncmp(name, "opened/", 7) == 0;
 }
 
@@ -293,8 +293,37 @@ static void check_opened(struct bundle *bundle, struct slice leaf)
     }
 }
 
+static void check_timestamp(struct bundle *bundle, const struct timestamp_trust *trust)
+{
+    const struct member *stamp = find(bundle, EVIDENCE_TIMESTAMP);
+    const struct member *checkpoint = find(bundle, "checkpoint");
+    if (stamp != NULL && checkpoint != NULL) /* else its absence was found before */
+        verify_timestamp(bundle->report, buf_slice(&stamp->data), buf_slice(&checkpoint->data),
+                         trust);
+}
+
+static void close_bundle(struct bundle *bundle)
+{
+    for (size_t i = 0; i < bundle->count; i++)
+        buf_fini(&bundle->members[i].data);
+    free(bundle->members);
+}
+
+int evidence_member(struct slice zip, const char *name, struct buf *out, struct err *err)
+{
+    struct bundle bundle = { .index = -1 };
+    int result = open_bundle(&bundle, zip, err);
+    const struct member *member = result == 0 ? find(&bundle, name) : NULL;
+    if (result == 0 && (member == NULL || member->damaged ||
+                        buf_append(out, member->data.data, member->data.len) != 0))
+        result = unreadable(err, "a member is missing or damaged");
+    close_bundle(&bundle);
+    return result;
+}
+
 int evidence_verify(struct slice zip, const struct audit_policy *policy,
-                    struct verify_report *report, struct err *err)
+                    const struct timestamp_trust *trust, struct verify_report *report,
+                    struct err *err)
 {
     struct bundle bundle = { .policy = policy, .report = report, .index = -1 };
     int result = open_bundle(&bundle, zip, err);
@@ -309,10 +338,9 @@ int evidence_verify(struct slice zip, const struct audit_policy *policy,
         check_entry(&bundle, leaf, agreement);
         check_views(&bundle, leaf, agreement);
         check_opened(&bundle, leaf);
+        check_timestamp(&bundle, trust);
     }
-    for (size_t i = 0; i < bundle.count; i++)
-        buf_fini(&bundle.members[i].data);
-    free(bundle.members);
+    close_bundle(&bundle);
     log_keys_fini(&bundle.keys);
     return result;
 }

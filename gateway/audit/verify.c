@@ -22,6 +22,7 @@ static const char *const names[VERIFY_CHECK_COUNT] = {
     [VERIFY_PROOF] = "proof",
     [VERIFY_ROW] = "row",
     [VERIFY_MEMBER] = "member",
+    [VERIFY_TIMESTAMP] = "timestamp",
     [VERIFY_NOTICE_TIME] = "time",
     [VERIFY_NOTICE_OPEN_GAP] = "open-gap",
     [VERIFY_NOTICE_RECOVERED] = "recovered-gap",
@@ -101,4 +102,16 @@ bool verify_checkpoint(struct verify_report *report, const struct log_keys *keys
         verify_report_add(report, VERIFY_WITNESSES, -1, "%u of %u required", report->witnesses,
                           report->witnesses_needed);
     return true;
+}
+
+void verify_timestamp(struct verify_report *report, struct slice reply, struct slice checkpoint,
+                      const struct timestamp_trust *trust)
+{
+    const char *fault = timestamp_check(reply, checkpoint, trust, &report->stamped_us);
+    if (fault != NULL) {
+        verify_report_add(report, VERIFY_TIMESTAMP, -1, "%s", fault);
+        return;
+    }
+    report->stamped = true;
+    report->stamp_trusted = trust != NULL;
 }

@@ -13,6 +13,7 @@
 #include "audit/checkpoint.h"
 #include "audit/log_keys.h"
 #include "audit/policy.h"
+#include "audit/timestamp.h"
 #include "base/buf.h"
 
 struct err;
@@ -33,6 +34,7 @@ enum verify_check {
     VERIFY_PROOF,         /* a proof does not lead to the root */
     VERIFY_ROW,           /* a disclosed row is not in the answer the entry tells of */
     VERIFY_MEMBER,        /* a file of an evidence bundle is missing, foreign or changed */
+    VERIFY_TIMESTAMP,     /* a time stamp is none, of something else, or of a stranger */
     /* Notices: worth a look, no proof of wrong. */
     VERIFY_NOTICE_TIME,     /* clocks went back by more than VERIFY_CLOCK_SLACK_US */
     VERIFY_NOTICE_OPEN_GAP, /* counted shortly before the checkpoint, perhaps still on its way */
@@ -70,6 +72,9 @@ struct verify_report {
     size_t key_changes;
     unsigned witnesses;
     unsigned witnesses_needed;
+    bool stamped;       /* the checkpoint bears a time stamp that holds */
+    bool stamp_trusted; /* its authority was checked too */
+    int64_t stamped_us;
 };
 
 void verify_report_init(struct verify_report *report);
@@ -83,6 +88,10 @@ const char *verify_check_name(enum verify_check check);
 bool verify_checkpoint(struct verify_report *report, const struct log_keys *keys,
                        const struct audit_policy *policy, struct slice note, bool older,
                        struct checkpoint *checkpoint_r);
+
+/* Checks a time stamp over the bytes of a checkpoint; `trust` NULL: not whose it is. */
+void verify_timestamp(struct verify_report *report, struct slice reply, struct slice checkpoint,
+                      const struct timestamp_trust *trust);
 
 struct verify_log_options {
     const struct audit_policy *policy;

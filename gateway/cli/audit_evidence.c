@@ -1,14 +1,11 @@
 /* sluice audit evidence: one entry with all that proves it, as a ZIP file. */
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "audit/evidence.h"
 #include "base/ids.h"
 #include "base/mem.h"
+#include "cli/audit_files.h"
 #include "cli/remote.h"
 #include "cli/text.h"
 
@@ -29,21 +26,6 @@ static int take_chunk(void *context, json_t *chunk)
     return EXIT_FAILED;
 }
 
-static int write_file(const char *path, const struct buf *data)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    bool good = fd >= 0 && write(fd, data->data, data->len) == (ssize_t)data->len;
-
-    if (fd >= 0 && close(fd) != 0)
-        good = false;
-    if (!good) {
-        COMPLAIN(MSG_OUTPUT_FAILED, strerror(errno));
-        return EXIT_FAILED;
-    }
-    NOTE(MSG_EVIDENCE_WRITTEN, path);
-    return EXIT_OK;
-}
-
 int audit_evidence(struct cli *cli)
 {
     struct problem problem = { 0 };
@@ -61,7 +43,9 @@ int audit_evidence(struct cli *cli)
                        json_pack("{s:s}", number ? "index" : "entryId", which), take_chunk, &zip,
                        &problem) == 0) {
         char *name = mem_format("evidence-%s.zip", number ? which : "entry");
-        status = write_file(cli_option_text(cli, OPT_OUT, name), &zip);
+        status = audit_file_write(cli_option_text(cli, OPT_OUT, name), &zip);
+        if (status == EXIT_OK)
+            NOTE(MSG_EVIDENCE_WRITTEN, cli_option_text(cli, OPT_OUT, name));
         free(name);
     } else if (problem.text[0] == '\0' && problem.code[0] == '\0') {
         status = problem.exit_status;

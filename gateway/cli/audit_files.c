@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "audit/head_file.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "cli/remote.h"
 
 static int unreadable(const char *path, int cause)
@@ -46,6 +49,24 @@ int audit_file_read(const char *path, struct buf *data_r)
     int cause = errno;
     (void)close(fd);
     return result == 0 ? EXIT_OK : unreadable(path, cause);
+}
+
+int audit_file_write(const char *path, const struct buf *data)
+{
+    char *beside = mem_format("%s.new", path);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    bool good = fd >= 0 && write(fd, data->data, data->len) == (ssize_t)data->len && fsync(fd) == 0;
+
+    if (fd >= 0 && close(fd) != 0)
+        good = false;
+    good = good && rename(beside, path) == 0;
+    int cause = errno;
+    if (!good) {
+        (void)unlink(beside);
+        COMPLAIN(MSG_OUTPUT_FAILED, strerror(cause));
+    }
+    free(beside);
+    return good ? EXIT_OK : EXIT_FAILED;
 }
 
 static int parse_note(struct buf *note, struct checkpoint *checkpoint_r)
@@ -92,6 +113,22 @@ int audit_note_ask(const struct cli *cli, struct buf *note_r, struct checkpoint 
         buf_reset(note_r);
     json_decref(answer);
     return parse_note(note_r, checkpoint_r);
+}
+
+struct timestamp_trust *audit_timestamp_trust(const struct cli *cli, int *status_r)
+{
+    const char *path = cli_option_text(cli, OPT_TIMESTAMP_CA, NULL);
+    struct err err = ERR_INIT;
+
+    *status_r = EXIT_OK;
+    if (path == NULL)
+        return NULL;
+    struct timestamp_trust *trust = timestamp_trust_load(path, &err);
+    if (trust == NULL) {
+        COMPLAIN(MSG_CHECK_FAILED, err.text, err.reason);
+        *status_r = EXIT_USAGE;
+    }
+    return trust;
 }
 
 struct audit_policy *audit_policy_file(const struct cli *cli)

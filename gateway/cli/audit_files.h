@@ -8,16 +8,25 @@
 
 #include "audit/checkpoint.h"
 #include "audit/policy.h"
+#include "audit/timestamp.h"
 #include "base/buf.h"
 #include "cli/cli.h"
 
 /* EXIT_OK, or EXIT_USAGE after a complaint: absent, unreadable or over the buffer's ceiling. */
 int audit_file_read(const char *path, struct buf *data_r);
 
+/* Written whole under another name and put in place, so that no half of it is ever there. EXIT_OK, or
+ * EXIT_FAILED after a complaint. */
+int audit_file_write(const char *path, const struct buf *data);
+
 /* A checkpoint from a file: a signed note, or the auditor's own state file, which holds one. */
 int audit_note_file(const char *path, struct buf *note_r, struct checkpoint *checkpoint_r);
 /* The newest from the gateway. */
 int audit_note_ask(const struct cli *cli, struct buf *note_r, struct checkpoint *checkpoint_r);
+
+/* Whose time stamps --timestamp-ca trusts. NULL when the option is not there, or after a complaint: then
+ * `status_r` is not EXIT_OK. */
+struct timestamp_trust *audit_timestamp_trust(const struct cli *cli, int *status_r);
 
 /* The policy of --policy; NULL after a complaint. */
 struct audit_policy *audit_policy_file(const struct cli *cli);

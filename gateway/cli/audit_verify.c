@@ -32,6 +32,7 @@ static const enum message_id texts[VERIFY_CHECK_COUNT] = {
     [VERIFY_PROOF] = MSG_VERIFY_PROOF,
     [VERIFY_ROW] = MSG_VERIFY_ROW,
     [VERIFY_MEMBER] = MSG_VERIFY_MEMBER,
+    [VERIFY_TIMESTAMP] = MSG_VERIFY_TIMESTAMP,
     [VERIFY_NOTICE_TIME] = MSG_VERIFY_NOTICE_TIME,
     [VERIFY_NOTICE_OPEN_GAP] = MSG_VERIFY_NOTICE_OPEN_GAP,
     [VERIFY_NOTICE_RECOVERED] = MSG_VERIFY_NOTICE_RECOVERED,
@@ -45,6 +46,7 @@ struct verify {
     const char *path;
     const char *kind;
     struct audit_policy *policy;
+    struct timestamp_trust *trust; /* NULL: authorities are not checked */
     struct verify_report report;
     bool progress;
     bool progress_shown;
@@ -93,7 +95,7 @@ static json_t *result_json(const struct verify *verify)
     json_t *result = json_pack("{s:s, s:s, s:b}", "path", verify->path, "kind", verify->kind, "ok",
                                report->bad == 0);
     json_t *findings = json_array(), *notices = json_array();
-    char root[2 * MERKLE_HASH_BYTES + 1];
+    char root[2 * MERKLE_HASH_BYTES + 1], stamped[CLOCK_TEXT_BYTES];
 
     json_object_set_new(result, "origin", json_string(verify->policy->origin));
     if (report->checkpoint_read) {
@@ -105,6 +107,12 @@ static json_t *result_json(const struct verify *verify)
     json_object_set_new(result, "witnesses", json_integer(report->witnesses));
     json_object_set_new(result, "witnessesRequired", json_integer(report->witnesses_needed));
     json_object_set_new(result, "keyChanges", json_integer((json_int_t)report->key_changes));
+    if (report->stamped) {
+        clock_format(report->stamped_us, stamped);
+        json_object_set_new(
+            result, "timestamp",
+            json_pack("{s:s, s:b}", "time", stamped, "authorityChecked", report->stamp_trusted));
+    }
     if (report->first_bad >= 0)
         json_object_set_new(result, "firstBadIndex", json_integer(report->first_bad));
     for (size_t i = 0; i < report->kept; i++)
@@ -146,7 +154,7 @@ static void print_result(const struct verify *verify)
 {
     const struct verify_report *report = &verify->report;
     char size[TEXT_COUNT_BYTES], entries[TEXT_COUNT_BYTES], count[TEXT_COUNT_BYTES], first[24];
-    char root[2 * MERKLE_HASH_BYTES + 1], seen[16], needed[16];
+    char root[2 * MERKLE_HASH_BYTES + 1], seen[16], needed[16], stamped[CLOCK_TEXT_BYTES];
 
     text_count(report->checkpoint.size, size);
     text_count(report->entries, entries);
@@ -158,6 +166,10 @@ static void print_result(const struct verify *verify)
     if (report->checkpoint_read)
         PRINT(MSG_VERIFY_SIZE, size, root);
     PRINT(MSG_VERIFY_CHECKED, entries, seen, needed);
+    if (report->stamped) {
+        clock_format(report->stamped_us, stamped);
+        PRINT(report->stamp_trusted ? MSG_VERIFY_STAMPED : MSG_VERIFY_STAMPED_BY_ANYONE, stamped);
+    }
     for (size_t i = 0; i < report->kept; i++)
         print_finding(&report->findings[i]);
     if (report->bad == 0) {
@@ -228,6 +240,26 @@ static int verify_proof(struct verify *verify, const struct buf *proof, const st
     return status;
 }
 
+/* A checkpoint, and its time stamp where one is given. */
+static int verify_note(struct verify *verify, struct slice note, const struct log_keys *keys)
+{
+    const char *path = cli_option_text(verify->cli, OPT_TIMESTAMP, NULL);
+    struct buf stamp;
+    int status = EXIT_OK;
+
+    verify->kind = "checkpoint";
+    verify->report.checkpoint_read = verify_checkpoint(&verify->report, keys, verify->policy, note,
+                                                       false, &verify->report.checkpoint);
+    if (path == NULL)
+        return EXIT_OK;
+    buf_init(&stamp, TIMESTAMP_BYTES_MAX);
+    status = audit_file_read(path, &stamp);
+    if (status == EXIT_OK)
+        verify_timestamp(&verify->report, buf_slice(&stamp), note, verify->trust);
+    buf_fini(&stamp);
+    return status;
+}
+
 static int verify_file(struct verify *verify)
 {
     struct log_keys keys;
@@ -240,15 +272,13 @@ static int verify_file(struct verify *verify)
     status = audit_file_read(verify->path, &data);
     if (status == EXIT_OK && begins(&data, "PK")) {
         verify->kind = "evidence";
-        if (evidence_verify(buf_slice(&data), verify->policy, &verify->report, &err) != 0)
+        if (evidence_verify(buf_slice(&data), verify->policy, verify->trust, &verify->report,
+                            &err) != 0)
             status = cannot(&err);
     } else if (status == EXIT_OK && begins(&data, "c2sp.org/tlog-proof@")) {
         status = verify_proof(verify, &data, &keys);
     } else if (status == EXIT_OK) {
-        verify->kind = "checkpoint";
-        verify->report.checkpoint_read =
-            verify_checkpoint(&verify->report, &keys, verify->policy, buf_slice(&data), false,
-                              &verify->report.checkpoint);
+        status = verify_note(verify, buf_slice(&data), &keys);
     }
     log_keys_fini(&keys);
     buf_fini(&data);
@@ -267,11 +297,14 @@ int audit_verify(struct cli *cli)
     verify.policy = audit_policy_file(cli);
     if (verify.policy == NULL)
         return EXIT_USAGE;
+    verify.trust = audit_timestamp_trust(cli, &status);
     verify_report_init(&verify.report);
-    status = stat(verify.path, &info) == 0 && S_ISDIR(info.st_mode) ? verify_folder(&verify)
-                                                                    : verify_file(&verify);
+    if (status == EXIT_OK)
+        status = stat(verify.path, &info) == 0 && S_ISDIR(info.st_mode) ? verify_folder(&verify)
+                                                                        : verify_file(&verify);
     if (status == EXIT_OK)
         status = finish(&verify);
+    timestamp_trust_free(&verify.trust);
     audit_policy_free(&verify.policy);
     return status;
 }

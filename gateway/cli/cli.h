@@ -136,6 +136,7 @@ int quality_replay(struct cli *cli);
 int audit_export(struct cli *cli);
 int audit_verify(struct cli *cli);
 int audit_evidence(struct cli *cli);
+int audit_timestamp(struct cli *cli);
 int audit_policy_print(struct cli *cli);
 int audit_rotate(struct cli *cli);
 int audit_announce(struct cli *cli);

@@ -70,6 +70,9 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_SM2_KEY] = { "sm2-key", 0, "FILE", "@file", MSG_OPT_SM2_KEY },
     [OPT_NEW_SM2_KEY] = { "new-sm2-key", 0, "FILE", "@file", MSG_OPT_NEW_SM2_KEY },
     [OPT_LEAF] = { "leaf", 0, "FILE", "@file", MSG_OPT_LEAF },
+    [OPT_TIMESTAMP] = { "timestamp", 0, "FILE", "@file", MSG_OPT_TIMESTAMP },
+    [OPT_TIMESTAMP_CA] = { "timestamp-ca", 0, "FILE", "@file", MSG_OPT_TIMESTAMP_CA },
+    [OPT_URL] = { "url", 0, "URL", NULL, MSG_OPT_URL },
     [OPT_KIND] = { "kind", 0, "KIND",
                    "decision delivery admin policy-change key-event officer-query review recovery "
                    "denials quota",

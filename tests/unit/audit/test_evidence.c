@@ -297,13 +297,40 @@ static void test_hostile_texts_are_shown_harmless(void **state)
     assert_non_null(memmem(page.data, page.len, "&#60;script&#62;", 16));
     buf_fini(&page);
     verify_report_init(&report);
-    assert_int_equal(evidence_verify(buf_slice(&zip), log.policy, &report, &err), 0);
+    assert_int_equal(evidence_verify(buf_slice(&zip), log.policy, NULL, &report, &err), 0);
     assert_int_equal(report.bad, 0);
+
+    /* What is added, and put in the place of what was added before, is there; the rest is as it was. */
+    struct buf more, member;
+    buf_init(&more, EVIDENCE_BYTES_MAX);
+    buf_init(&member, EVIDENCE_MEMBER_BYTES_MAX);
+    static const char *const stamps[] = { "first", "the second" };
+    for (size_t i = 0; i < 2; i++) {
+        struct slice stamp = slice_of(stamps[i], strlen(stamps[i]));
+        struct slice base = buf_slice(i == 0 ? &zip : &more);
+        struct buf next;
+        buf_init(&next, EVIDENCE_BYTES_MAX);
+        assert_int_equal(evidence_add(base, EVIDENCE_TIMESTAMP, stamp, &next, &err), 0);
+        buf_fini(&more);
+        more = next;
+        buf_reset(&member);
+        assert_int_equal(evidence_member(buf_slice(&more), EVIDENCE_TIMESTAMP, &member, &err), 0);
+        assert_string_equal(buf_cstr(&member), stamps[i]);
+    }
+    verify_report_init(&report);
+    assert_int_equal(evidence_verify(buf_slice(&more), log.policy, NULL, &report, &err), 0);
+    assert_int_equal(report.bad, 1); /* neither is a time stamp */
+    assert_int_equal(report.findings[0].check, VERIFY_TIMESTAMP);
+    assert_int_equal(evidence_member(buf_slice(&more), "nothing", &member, &err), -1);
+    assert_int_equal(evidence_add(slice_of("PK", 2), "x", slice_of("", 0), &member, &err), -1);
+    buf_fini(&more);
+    buf_fini(&member);
 
     /* Cut short anywhere, it is not taken for whole. */
     for (size_t len = 0; len < zip.len; len += 97) {
         verify_report_init(&report);
-        assert_true(evidence_verify(slice_of(zip.data, len), log.policy, &report, &err) != 0 ||
+        assert_true(evidence_verify(slice_of(zip.data, len), log.policy, NULL, &report, &err) !=
+                        0 ||
                     report.bad > 0);
     }
     input.leaf = slice_of("\xff", 1);
