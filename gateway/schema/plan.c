@@ -515,8 +515,8 @@ int schema_plan_query(const struct schema_plan *plan, const struct schema_filter
     return plan_sql_finish(&sql, sql_r, err);
 }
 
-int schema_plan_copy(const struct schema_plan *plan, const char *table, const char *order,
-                     struct arena *arena, struct db_sql *sql_r, struct err *err)
+int schema_plan_copy(const struct schema_plan *plan, const char *table, struct arena *arena,
+                     struct db_sql *sql_r, struct err *err)
 {
     if (plan->columns.rank >= 0 || plan->mapping->table_quoted == NULL ||
         plan->mapping->from_sql != plan->mapping->source_sql)
@@ -524,7 +524,7 @@ int schema_plan_copy(const struct schema_plan *plan, const char *table, const ch
                        "a table that is written must stand in its mapping by itself: no query, no "
                        "child tables, no rule for duplicates");
     *sql_r = (struct db_sql){
-        .text = arena_format(arena, "%s%s ORDER BY %s", plan->select, table, order),
+        .text = arena_format(arena, "%s%s", plan->select, table),
     };
     return 0;
 }

@@ -63,10 +63,10 @@ int schema_plan_query(const struct schema_plan *plan, const struct schema_filter
                       const char *after, int64_t limit, struct arena *arena, struct db_sql *sql_r,
                       struct err *err);
 /* The same columns of another table that was made after the mapping's own, so that the rows are read in
- * the same way: `table` and the column to order by are quoted. FAILED_PRECONDITION/MAPPING_ONE_WAY
- * where the mapping reads more than one table, or ranks its rows. */
-int schema_plan_copy(const struct schema_plan *plan, const char *table, const char *order,
-                     struct arena *arena, struct db_sql *sql_r, struct err *err);
+ * the same way, in any order: `table` is quoted. FAILED_PRECONDITION/MAPPING_ONE_WAY where the mapping
+ * reads more than one table, or ranks its rows. */
+int schema_plan_copy(const struct schema_plan *plan, const char *table, struct arena *arena,
+                     struct db_sql *sql_r, struct err *err);
 /* The statement whose description drift is checked against: every mapped column of the dataset. */
 const char *schema_dataset_probe_sql(const struct schema_dataset *dataset);
 /* Compares a description (db_check_describe) of that statement with what the mapping was compiled

@@ -1,18 +1,29 @@
-/* From the owner's snapshot to chunks of COPY tuples: read, normalise, write, digest. One chunk is in memory;
- * while it is sent the source waits. */
+/* From the owner's snapshot to chunks of COPY tuples: read, normalise, write, digest. While one chunk is
+ * decided upon and sent, the next are filled; chunks leave in the order they were read, one at a time, and
+ * when none is free the source waits. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "transfer/job.h"
-
-enum { N_BYTES = 8 };
 
 void copy_digest(struct transfer_job *job, struct job_digest *digest)
 {
     uint8_t leaf[MERKLE_HASH_BYTES];
     merkle_leaf_hash(job->record.data, job->record.len, leaf);
     merkle_frontier_append(&digest->tree, leaf);
+    unsigned carry = 0;
+    for (size_t i = sizeof digest->sum; i-- > 0;) {
+        carry += (unsigned)digest->sum[i] + leaf[i];
+        digest->sum[i] = (uint8_t)carry;
+        carry >>= 8;
+    }
     digest->count++;
+}
+
+void copy_digest_init(struct job_digest *digest)
+{
+    merkle_frontier_init(&digest->tree);
+    memset(digest->sum, 0, sizeof digest->sum);
+    digest->count = 0;
 }
 
 /* --- chunks --------------------------------------------------------------------------------------------- */
@@ -40,13 +51,6 @@ static void send_chunk(struct transfer_job *job)
         entry_decide(job, on_decided);
 }
 
-void copy_resume(void *arg)
-{
-    struct transfer_job *job = arg;
-    job->paused = false;
-    db_lease_resume(job->source);
-}
-
 /* How long what has been read so far would have taken at the rate that was asked for. */
 static int64_t ahead_us(const struct transfer_job *job)
 {
@@ -57,19 +61,18 @@ static int64_t ahead_us(const struct transfer_job *job)
     return due_us - loop_now_us(job->options->loop);
 }
 
-static void go_on(struct transfer_job *job)
+void copy_resume(void *arg)
 {
-    job->sending = false;
-    if (job->read_all) {
-        job->resolutions = 0;
-        target_publish(job);
+    struct transfer_job *job = arg;
+    if (!job->paused || job->read_all || job->full == TRANSFER_CHUNKS)
+        return;
+    int64_t wait_us = ahead_us(job);
+    if (wait_us > 0) {
+        loop_timer_start(&job->pace, wait_us / 1000 + 1);
         return;
     }
-    int64_t wait_us = ahead_us(job);
-    if (wait_us > 0)
-        loop_timer_start(&job->pace, wait_us / 1000 + 1);
-    else
-        copy_resume(job);
+    job->paused = false;
+    db_lease_resume(job->source);
 }
 
 /* A slow transfer reads a second's rows at a time, not one large chunk in a burst. */
@@ -81,34 +84,56 @@ static uint64_t chunk_rows_max(const struct transfer_job *job)
     return rate > TRANSFER_CHUNK_ROWS_MIN ? rate : TRANSFER_CHUNK_ROWS_MIN;
 }
 
-void copy_chunk_committed(struct transfer_job *job)
+static struct job_chunk *filling(struct transfer_job *job)
 {
-    if (job->decided)
-        entry_deliver(job, NULL);
-    job->decided = false;
-    job->chunks++;
-    job->chunk_rows = 0;
-    buf_reset(&job->chunk);
-    go_on(job);
+    return &job->ring[(job->first + job->full) % TRANSFER_CHUNKS];
+}
+
+/* No row comes any more until copy_resume. */
+static void hold(struct transfer_job *job)
+{
+    job->paused = true;
+    db_lease_pause(job->source);
+}
+
+/* The chunk that was filled stands behind those that wait to be sent. */
+static void seal(struct transfer_job *job)
+{
+    job->full++;
+    loop_task_post(job->options->loop, &job->flush);
 }
 
 void copy_flush(void *arg)
 {
     struct transfer_job *job = arg;
-    if (job->row_failed.code != ERR_OK)
+    if (job->row_failed.code != ERR_OK) {
         job_fail(job, &job->row_failed);
-    else if (job->chunk_rows > 0)
+        return;
+    }
+    copy_resume(job);
+    if (job->sending)
+        return;
+    if (job->full > 0) {
         send_chunk(job);
-    else
-        go_on(job);
+    } else if (job->read_all) {
+        job->resolutions = 0;
+        target_publish(job);
+    }
 }
 
-/* No row comes any more until the chunk is away. */
-static void hold(struct transfer_job *job)
+void copy_chunk_committed(struct transfer_job *job)
 {
-    job->paused = true;
-    db_lease_pause(job->source);
-    loop_task_post(job->options->loop, &job->flush);
+    struct job_chunk *chunk = job_chunk_sent(job);
+    if (job->decided)
+        entry_deliver(job, NULL);
+    job->decided = false;
+    job->sending = false;
+    job->chunks++;
+    chunk->rows = 0;
+    buf_reset(&chunk->tuples);
+    job->first = (job->first + 1) % TRANSFER_CHUNKS;
+    job->full--;
+    copy_flush(job);
 }
 
 /* --- rows ----------------------------------------------------------------------------------------------- */
@@ -121,34 +146,18 @@ static void check_thresholds(struct transfer_job *job, bool whole)
                       "%s; nothing was put in place", sentence);
 }
 
-/* One more column behind the writer's: the order sent. */
-static int add_number(struct transfer_job *job, size_t start)
-{
-    uint8_t field[4 + N_BYTES] = { 0, 0, 0, N_BYTES };
-    uint8_t *count = job->chunk.data + start;
-    unsigned columns = ((unsigned)count[0] << 8 | count[1]) + 1;
-    count[0] = (uint8_t)(columns >> 8);
-    count[1] = (uint8_t)columns;
-    for (int i = 0; i < N_BYTES; i++)
-        field[4 + i] = (uint8_t)(job->sent.count >> (8 * (N_BYTES - 1 - i)));
-    return buf_append(&job->chunk, field, sizeof field);
-}
-
 static int take_record(struct transfer_job *job, struct schema_row_report *report)
 {
-    size_t start = job->chunk.len;
+    struct job_chunk *chunk = filling(job);
     const uint8_t *record = job->record.data + sizeof job->salt;
     size_t len = job->record.len - sizeof job->salt;
-    if (schema_writer_row(job->writer, record, len, &job->chunk, report, &job->row_failed) < 0)
+    if (schema_writer_row(job->writer, record, len, &chunk->tuples, report, &job->row_failed) < 0)
         return -1;
     if (report->state != ROW_DELIVERED)
         return 0;
-    if (add_number(job, start) < 0)
-        return err_set(&job->row_failed, ERR_RESOURCE_EXHAUSTED, "MOVER_MEMORY",
-                       "the mover has no memory for a chunk of rows");
     copy_digest(job, &job->sent);
     job->counts.delivered++;
-    job->chunk_rows++;
+    chunk->rows++;
     return 0;
 }
 
@@ -172,11 +181,19 @@ static int take_row(struct transfer_job *job, const struct db_rows *rows)
 static void on_row(void *arg, const struct db_rows *rows)
 {
     struct transfer_job *job = arg;
+    const struct job_chunk *chunk = filling(job);
     if (job->paused)
         return;
-    if (take_row(job, rows) < 0 || job->chunk_rows >= chunk_rows_max(job) ||
-        job->chunk.len >= TRANSFER_CHUNK_BYTES)
+    if (take_row(job, rows) < 0) {
         hold(job);
+        loop_task_post(job->options->loop, &job->flush);
+        return;
+    }
+    if (chunk->rows < chunk_rows_max(job) && chunk->tuples.len < TRANSFER_CHUNK_BYTES)
+        return;
+    seal(job);
+    if (job->full == TRANSFER_CHUNKS || ahead_us(job) > 0)
+        hold(job); /* copy_flush looks when to go on */
 }
 
 static void on_read(void *arg, const struct db_rows *rows, const struct err *err)
@@ -190,6 +207,8 @@ static void on_read(void *arg, const struct db_rows *rows, const struct err *err
     db_lease_release(&job->source);
     job->read_all = true;
     check_thresholds(job, true);
+    if (job->full < TRANSFER_CHUNKS && filling(job)->rows > 0)
+        seal(job);
     loop_task_post(job->options->loop, &job->flush);
 }
 

@@ -49,11 +49,12 @@ void entry_decide(struct transfer_job *job, entry_done_fn done)
     struct audit_entry_fields entry;
     uint8_t salt[SALT_BYTES];
     uint8_t filter_digest[HASH_BYTES];
+    const struct job_chunk *chunk = job_chunk_sent(job);
     struct waiting *waiting = arena_alloc(&job->scripts, sizeof *waiting);
     *waiting = (struct waiting){ .job = job, .done = done };
     salt_make(salt);
     audit_rows_init(&job->rows, AUDIT_ROWS_BATCH, salt);
-    audit_rows_add_batch(&job->rows, buf_slice(&job->chunk), job->chunk_rows);
+    audit_rows_add_batch(&job->rows, buf_slice(&chunk->tuples), chunk->rows);
     salt_filter_digest(salt, slice_of(job->filter_text, strlen(job->filter_text)), filter_digest);
     fill(job, &entry);
     entry.kind = SLUICE__V1__AUDIT_ENTRY__KIND__DECISION;
@@ -62,7 +63,7 @@ void entry_decide(struct transfer_job *job, entry_done_fn done)
     entry.rows = &job->rows;
     entry.filter_digest = slice_of(filter_digest, sizeof filter_digest);
     if (authz_grant_daily_quota(job->grant.grant) > 0)
-        entry.charge = (int64_t)job->chunk_rows;
+        entry.charge = (int64_t)chunk->rows;
     job->ticket = audit_client_append(job->options->audit, &entry, job_deadline(job, JOB_ENTRY_MS),
                                       on_decided, waiting);
     audit_rows_fini(&job->rows);

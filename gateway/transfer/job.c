@@ -24,10 +24,11 @@ void job_init(struct transfer_job *job)
     arena_init(&job->arena);
     arena_init(&job->scripts);
     buf_init_large(&job->record, PLAN_RECORD_BYTES_MAX + SALT_BYTES);
-    buf_init_large(&job->chunk, chunk_max);
+    for (size_t i = 0; i < TRANSFER_CHUNKS; i++)
+        buf_init_large(&job->ring[i].tuples, chunk_max);
     buf_init(&job->manifest, (size_t)1024 * 1024);
-    merkle_frontier_init(&job->sent.tree);
-    merkle_frontier_init(&job->found.tree);
+    copy_digest_init(&job->sent);
+    copy_digest_init(&job->found);
     loop_task_init(&job->end, on_end, job);
     loop_timer_init(&job->resolve, job->options->loop, target_resolve, job);
     loop_timer_init(&job->pace, job->options->loop, copy_resume, job);
@@ -250,7 +251,8 @@ void job_fini(struct transfer_job *job)
     schema_filter_free(&job->filter);
     authz_answer_fini(job->options->authz, &job->grant);
     buf_fini(&job->record);
-    buf_fini(&job->chunk);
+    for (size_t i = 0; i < TRANSFER_CHUNKS; i++)
+        buf_fini(&job->ring[i].tuples);
     buf_fini(&job->manifest);
     arena_fini(&job->scripts);
     arena_fini(&job->arena);

@@ -1,4 +1,4 @@
-/* One job of a mover: what it copies, its two connections, the chunk in hand. Private to transfer/.
+/* One job of a mover: what it copies, its two connections, the chunks in memory. Private to transfer/.
  * Ownership: the mover owns jobs; a job owns its leases, writer, plans and buffers.
  * Callbacks: job_ended of the mover, once, never inside job_start or job_stop's caller.
  * Limits: see transfer.h.
@@ -40,10 +40,17 @@ enum job_fate {
     FATE_GIVEN_BACK, /* the mover drains: at once, by another */
 };
 
-/* A digest that grows record by record. */
+/* A digest that grows record by record: the tree knows their order, the sum of the leaf hashes (modulo
+ * 2^256) does not. Leaves are salted, so that nobody who lacks the salt can choose rows to make sums meet. */
 struct job_digest {
     struct merkle_frontier tree;
+    uint8_t sum[MERKLE_HASH_BYTES];
     uint64_t count;
+};
+
+struct job_chunk {
+    struct buf tuples;
+    uint64_t rows;
 };
 
 struct job_op {
@@ -96,9 +103,9 @@ struct transfer_job {
     script_done_fn resolved; /* what comes after it */
     /* rows */
     struct buf record; /* salt, then the record */
-    struct buf chunk;  /* tuples */
-    uint64_t chunk_rows;
-    uint64_t chunk_record_bytes;
+    struct job_chunk ring[TRANSFER_CHUNKS];
+    size_t first; /* the oldest full chunk: it is being sent, or is the next to be */
+    size_t full;  /* from there on; the one behind them is being filled */
     struct transfer_counts counts;
     struct job_digest sent;
     struct job_digest found; /* being read back */
@@ -120,7 +127,7 @@ struct transfer_job {
     /* entries */
     struct audit_ticket *ticket;
     struct audit_rows rows;
-    bool decided; /* the chunk in hand has a durable decision */
+    bool decided; /* the chunk that is sent has a durable decision */
     /* the end */
     struct err failure;
     enum job_fate fate;
@@ -157,16 +164,22 @@ int64_t job_deadline(const struct transfer_job *job, int64_t ms);
 /* --- copy.c --------------------------------------------------------------------------------------- */
 /* Opens the source's snapshot and moves every row; goes on in target_publish. */
 void copy_begin(struct transfer_job *job);
-/* Sends what is in the chunk, or goes on; the task job->flush. */
+/* Sends the oldest full chunk unless one is on its way, publishes behind the last; the task job->flush. */
 void copy_flush(void *arg);
-/* Reads on; the timer job->pace. */
+/* Reads on if there is room and it is time; the timer job->pace. */
 void copy_resume(void *arg);
+void copy_digest_init(struct job_digest *digest);
 void copy_digest(struct transfer_job *job, struct job_digest *digest);
+/* The chunk that is sent, or decided upon. */
+static inline struct job_chunk *job_chunk_sent(struct transfer_job *job)
+{
+    return &job->ring[job->first];
+}
 
 /* --- target.c ------------------------------------------------------------------------------------- */
 /* Checks the table, takes the epoch, makes the staging table; goes on in copy_begin. */
 void target_prepare(struct transfer_job *job);
-/* Sends the chunk in hand; `done` once it is committed. Takes care of an uncertain COMMIT. */
+/* Sends the oldest chunk, then copy_chunk_committed. Takes care of an uncertain COMMIT. */
 void target_send(struct transfer_job *job);
 void copy_chunk_committed(struct transfer_job *job);
 /* Reads back, compares, puts in place; goes on in job_published. */
@@ -177,7 +190,7 @@ void target_resolve(void *arg);
 void target_clean(struct transfer_job *job);
 
 /* --- entry.c -------------------------------------------------------------------------------------- */
-/* The chunk's decision; `done` gets NULL once it is durable. */
+/* The decision on the chunk to be sent; `done` gets NULL once it is durable. */
 typedef void (*entry_done_fn)(struct transfer_job *job, const struct err *err);
 void entry_decide(struct transfer_job *job, entry_done_fn done);
 /* What became of the chunk that was decided. Nobody waits. */

@@ -11,8 +11,6 @@
 
 /* A database that restarts is back in seconds; the source's snapshot is held for no longer than that. */
 enum { RESOLUTIONS_MAX = 20, RESOLVE_MS = 500 };
-#define N_COLUMN                                                                                   \
-    "\"sluice n\"" /* the order sent; no mapping names a column with a blank for its own */
 
 /* What the room pg says of a source, said of a target. */
 static const struct {
@@ -96,8 +94,8 @@ static void run_on_new_lease(struct transfer_job *job, script_done_fn done)
     job->dest = db_lease_start(database, job_deadline(job, JOB_CONNECT_MS), on_lease, job);
 }
 
-/* A mover that stands still must not hold the job's row for ever. */
-static void add_begin(struct script *script)
+/* The first transaction of a connection. A mover that stands still must not hold the job's row for ever. */
+static void add_first_begin(struct script *script)
 {
     (void)script_add(script, "SET idle_in_transaction_session_timeout = '30s'");
     (void)script_add(script, "SET lock_timeout = '60s'");
@@ -187,12 +185,11 @@ static void on_claimed(void *arg, const struct err *err)
     if (!job->published) {
         (void)script_add(script,
                          arena_format(&job->scripts, "DROP TABLE IF EXISTS %s", job->staging));
-        (void)script_add(
-            script, arena_format(&job->scripts,
-                                 "CREATE UNLOGGED TABLE %s AS SELECT %s, 0::bigint AS " N_COLUMN
-                                 " FROM %s WITH NO DATA",
-                                 job->staging, schema_writer_columns(job->writer),
-                                 schema_writer_table(job->writer)));
+        (void)script_add(script,
+                         arena_format(&job->scripts,
+                                      "CREATE UNLOGGED TABLE %s AS SELECT %s FROM %s WITH NO DATA",
+                                      job->staging, schema_writer_columns(job->writer),
+                                      schema_writer_table(job->writer)));
     }
     (void)script_add(script, "COMMIT");
     script_run(script, job->dest, job_deadline(job, JOB_STATEMENT_MS), on_prepared);
@@ -212,7 +209,7 @@ void target_prepare(struct transfer_job *job)
         job_fail(job, &err);
         return;
     }
-    add_begin(script);
+    add_first_begin(script);
     struct script_step *step = script_add(script, describe.text);
     script_param(step, describe.params[0]);
     step->check = check_table;
@@ -242,9 +239,9 @@ static void on_sent(void *arg, const struct err *err);
 
 static int check_copied(void *arg, const struct db_rows *rows, struct err *err)
 {
-    const struct transfer_job *job = arg;
+    struct transfer_job *job = arg;
     char tag[40];
-    (void)snprintf(tag, sizeof tag, "COPY %llu", (unsigned long long)job->chunk_rows);
+    (void)snprintf(tag, sizeof tag, "COPY %llu", (unsigned long long)job_chunk_sent(job)->rows);
     return script_expect(rows, tag, "TARGET_CHANGED", err);
 }
 
@@ -252,7 +249,7 @@ static void add_chunk(struct transfer_job *job)
 {
     struct script *script = new_script(job);
     struct arena *arena = &job->scripts;
-    add_begin(script);
+    (void)script_add(script, "BEGIN");
     struct script_step *step =
         script_add(script, "UPDATE " TRANSFER_PROGRESS " SET chunks = chunks + 1, updated_at ="
                            " now() WHERE job = $1::uuid AND epoch = $2::bigint AND chunks ="
@@ -260,12 +257,11 @@ static void add_chunk(struct transfer_job *job)
     add_fence(job, step);
     script_param(step, arena_format(arena, "%llu", (unsigned long long)job->chunks));
     step->check = check_fenced;
-    step = script_add(script,
-                      arena_format(arena, "COPY %s (%s, " N_COLUMN ") FROM STDIN (FORMAT binary)",
-                                   job->staging, schema_writer_columns(job->writer)));
+    step = script_add(script, arena_format(arena, "COPY %s (%s) FROM STDIN (FORMAT binary)",
+                                           job->staging, schema_writer_columns(job->writer)));
     step->is_copy = true;
     step->copy[0] = schema_writer_header;
-    step->copy[1] = buf_slice(&job->chunk);
+    step->copy[1] = buf_slice(&job_chunk_sent(job)->tuples);
     step->copy[2] = schema_writer_trailer;
     step->check = check_copied;
     step = script_add(script, "COMMIT");
@@ -334,7 +330,7 @@ void target_resolve(void *arg)
 {
     struct transfer_job *job = arg;
     struct script *script = new_script(job);
-    add_begin(script);
+    add_first_begin(script);
     struct script_step *step =
         script_add(script, "SELECT chunks, manifest FROM " TRANSFER_PROGRESS
                            " WHERE job = $1::uuid AND epoch = $2::bigint FOR UPDATE");
@@ -372,7 +368,7 @@ static void on_sent(void *arg, const struct err *err)
 
 /* --- publish ------------------------------------------------------------------------------------------ */
 
-/* Both read-backs: the canonical record again, through the target's own mapping. */
+/* The read-back: the canonical record again, through the target's own mapping. */
 static void on_found(void *arg, const struct db_rows *rows)
 {
     struct transfer_job *job = arg;
@@ -390,35 +386,26 @@ static void on_found(void *arg, const struct db_rows *rows)
                       "a row that was written does not read back as the record it was made from");
 }
 
-static int take_found(struct transfer_job *job, uint8_t root_r[MERKLE_HASH_BYTES], struct err *err)
+/* All that was sent is there, and nothing else, in whatever order it was read. */
+static int check_found(void *arg, const struct db_rows *rows, struct err *err)
 {
+    struct transfer_job *job = arg;
+    (void)rows;
     if (job->row_failed.code != ERR_OK) {
         *err = job->row_failed;
         return -1;
     }
-    uint64_t count = job->found.count;
-    merkle_frontier_root(&job->found.tree, root_r);
-    merkle_frontier_init(&job->found.tree);
-    job->found.count = 0;
-    if (count == job->sent.count)
-        return 0;
-    (void)err_set(err, ERR_ABORTED, "TARGET_DIFFERS",
-                  "the target's database holds another number of rows than were sent");
-    return err_detail(err, "sent %llu, found %llu", (unsigned long long)job->sent.count,
-                      (unsigned long long)count);
-}
-
-static int check_staged(void *arg, const struct db_rows *rows, struct err *err)
-{
-    struct transfer_job *job = arg;
-    uint8_t root[MERKLE_HASH_BYTES];
-    (void)rows;
-    if (take_found(job, root, err) < 0)
-        return -1;
-    merkle_frontier_root(&job->sent.tree, job->root);
-    if (memcmp(root, job->root, sizeof root) != 0)
+    if (job->found.count != job->sent.count) {
+        (void)err_set(err, ERR_ABORTED, "TARGET_DIFFERS",
+                      "the target's database holds another number of rows than were sent");
+        return err_detail(err, "sent %llu, found %llu", (unsigned long long)job->sent.count,
+                          (unsigned long long)job->found.count);
+    }
+    if (memcmp(job->found.sum, job->sent.sum, sizeof job->sent.sum) != 0)
         return err_set(err, ERR_ABORTED, "TARGET_DIFFERS",
                        "what the target's database holds is not what was sent");
+    merkle_frontier_root(&job->sent.tree, job->root);
+    merkle_frontier_root(&job->found.tree, job->table_root);
     return 0;
 }
 
@@ -428,13 +415,6 @@ static int check_inserted(void *arg, const struct db_rows *rows, struct err *err
     char tag[40];
     (void)snprintf(tag, sizeof tag, "INSERT 0 %llu", (unsigned long long)job->sent.count);
     return script_expect(rows, tag, "TARGET_DIFFERS", err);
-}
-
-static int check_in_place(void *arg, const struct db_rows *rows, struct err *err)
-{
-    struct transfer_job *job = arg;
-    (void)rows;
-    return take_found(job, job->table_root, err);
 }
 
 static void fill_manifest(struct transfer_job *job)
@@ -480,36 +460,39 @@ static int make_manifest(void *arg, struct err *err)
     return 0;
 }
 
-static int add_read_backs(struct transfer_job *job, struct script *script, struct err *err)
+static void add_read_back(struct script *script, const struct db_sql *sql)
+{
+    struct script_step *step = script_add(script, sql->text);
+    step->row = on_found;
+    step->check = check_found;
+}
+
+/* Rows are read back once: those of the table itself where it holds nothing else, else the staged ones. */
+static int add_rows(struct transfer_job *job, struct script *script, struct err *err)
 {
     struct arena *arena = &job->scripts;
     const char *table = schema_writer_table(job->writer);
     const char *columns = schema_writer_columns(job->writer);
     bool replace = job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE;
     struct db_sql sql;
-    if (schema_plan_copy(job->target_plan, job->staging, N_COLUMN, arena, &sql, err) < 0)
+    if ((replace ? schema_plan_query(job->target_plan, NULL, NULL, 0, arena, &sql, err)
+                 : schema_plan_copy(job->target_plan, job->staging, arena, &sql, err)) < 0)
         return -1;
-    struct script_step *step = script_add(script, sql.text);
-    step->row = on_found;
-    step->check = check_staged;
     if (replace) {
         /* Not TRUNCATE: readers see the old rows until the new ones are there, and the role need not
          * own the table. Not a swap of names: grants, views, indexes and foreign keys stay. */
         (void)script_add(script,
                          arena_format(arena, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", table));
         (void)script_add(script, arena_format(arena, "DELETE FROM %s", table));
+    } else {
+        add_read_back(script, &sql);
     }
-    step = script_add(
-        script, arena_format(arena, "INSERT INTO %s (%s) SELECT %s FROM %s ORDER BY " N_COLUMN,
-                             table, columns, columns, job->staging));
+    struct script_step *step =
+        script_add(script, arena_format(arena, "INSERT INTO %s (%s) SELECT %s FROM %s", table,
+                                        columns, columns, job->staging));
     step->check = check_inserted;
-    if (!replace)
-        return 0;
-    if (schema_plan_query(job->target_plan, NULL, NULL, 0, arena, &sql, err) < 0)
-        return -1;
-    step = script_add(script, sql.text);
-    step->row = on_found;
-    step->check = check_in_place;
+    if (replace)
+        add_read_back(script, &sql);
     return 0;
 }
 
@@ -519,9 +502,8 @@ void target_publish(struct transfer_job *job)
 {
     struct script *script = new_script(job);
     struct err err = ERR_INIT;
-    merkle_frontier_init(&job->found.tree);
-    job->found.count = 0;
-    add_begin(script);
+    copy_digest_init(&job->found);
+    (void)script_add(script, "BEGIN");
     struct script_step *step =
         script_add(script, "UPDATE " TRANSFER_PROGRESS " SET updated_at = now() WHERE job ="
                            " $1::uuid AND epoch = $2::bigint AND chunks = $3::bigint AND manifest"
@@ -529,7 +511,7 @@ void target_publish(struct transfer_job *job)
     add_fence(job, step);
     script_param(step, arena_format(&job->scripts, "%llu", (unsigned long long)job->chunks));
     step->check = check_fenced;
-    if (add_read_backs(job, script, &err) < 0) {
+    if (add_rows(job, script, &err) < 0) {
         job_fail(job, &err);
         return;
     }
@@ -615,7 +597,7 @@ void target_clean(struct transfer_job *job)
         return;
     }
     struct script *script = new_script(job);
-    add_begin(script);
+    add_first_begin(script);
     struct script_step *step =
         script_add(script, "UPDATE " TRANSFER_PROGRESS " SET epoch = $2::bigint WHERE job ="
                            " $1::uuid AND epoch <= $2::bigint RETURNING manifest");

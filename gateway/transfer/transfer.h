@@ -1,7 +1,7 @@
 /* The mover's jobs: datasets copied from their owner's database into a table of the consumer's.
  * Ownership: a mover owns its jobs; everything in transfer_options is borrowed and outlives it.
  * Callbacks: transfer_options.database and .exceeded run inside the mover's own callbacks.
- * Limits: TRANSFER_JOBS_MAX jobs at once, of each one chunk of TRANSFER_CHUNK_BYTES in memory.
+ * Limits: TRANSFER_JOBS_MAX jobs at once, of each TRANSFER_CHUNKS of TRANSFER_CHUNK_BYTES in memory.
  * Does not decide who may ask for a job: services/transfer.c writes the rows that movers claim. */
 #ifndef SLUICE_TRANSFER_TRANSFER_H
 #define SLUICE_TRANSFER_TRANSFER_H
@@ -20,7 +20,8 @@ struct loop;
 enum {
     TRANSFER_JOBS_MAX = 4, /* so that a long one does not hold up the short ones */
     TRANSFER_CHUNK_ROWS = 8192,
-    TRANSFER_CHUNK_BYTES = 4 * 1024 * 1024,
+    TRANSFER_CHUNK_BYTES = 2 * 1024 * 1024,
+    TRANSFER_CHUNKS = 3,          /* of a job, in memory: one is sent, one waits, one is filled */
     TRANSFER_CHUNK_ROWS_MIN = 64, /* of a slow transfer, whose chunk is what it may read a second */
     TRANSFER_RATE_MAX = 1000 * 1000, /* as CreateTransferRequest.rows_per_second */
     TRANSFER_LEASE_MS = 5000,

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""measure.py WORK OUT [--rounds N] [--seconds S] [--name NAME]
+"""measure.py WORK OUT [--rounds N] [--seconds S] [--name NAME] [--bulk]
 
 Run by run.sh, which has filled WORK with databases, certificates, binaries and two running gateways.
 Starts the C++ peers, measures in interleaved rounds, writes OUT/NAME.json and OUT/NAME.txt and prints the
@@ -20,12 +20,14 @@ parser.add_argument("out", type=Path)
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--seconds", type=float, default=2.0, help="of one run")
 parser.add_argument("--name", default="exchange")
+parser.add_argument("--bulk", action="store_true", help="bulk copies only")
 options = parser.parse_args()
 sys.path.insert(0, str(options.work / "bin/stubs"))
 
 import report  # noqa: E402
 import targets  # noqa: E402
 from answers import GatewayInterface, PeerInterface, Streets, psql, write_bodies  # noqa: E402
+from bulk import Bulk  # noqa: E402
 from loads import Bench  # noqa: E402
 from processes import BenchError, describe_machine, pss_mib, rss_mib, tree  # noqa: E402
 
@@ -113,6 +115,11 @@ def peers(databases):
             process.wait()
 
 
+def rotated(names, number):
+    first = number % len(names)
+    return names[first:] + names[:first]
+
+
 class Rounds:
     def __init__(self, bench, servers, databases):
         self.bench, self.databases = bench, databases
@@ -120,6 +127,7 @@ class Rounds:
         self.random = random.Random(7)
         self.series = {}
         self.expected_stream = None
+        self.bulk = Bulk(bench, options.work, databases, self.servers[targets.AUDITED])
 
     def add(self, server, load, measured):
         self.series.setdefault((server, load), []).append(measured)
@@ -155,26 +163,28 @@ class Rounds:
         if name in WRITERS:
             psql(self.databases["SLUICE_ADMIN_DATABASE"], "-c", "CHECKPOINT")
 
+    def run_bulk(self, number):
+        for name in rotated(targets.BULK_RUNS, number):
+            self.add(name, targets.BULK, self.bulk.pipe() if name == targets.PSQL_PIPE else self.bulk.transfer())
+
     def run(self, number, seconds):
         """One round: every server under every load, each time with another one first."""
-        def rotated(names):
-            first = number % len(names)
-            return names[first:] + names[:first]
         for shape, names in targets.UNARY_RUNS.items():
-            for name in rotated(names):
+            for name in rotated(names, number):
                 server = self.servers[name]
                 self.check(server)
                 measured = self.bench.unary(server, shape, server.requests_for(shape, seconds))
                 server.rates[shape] = measured[targets.RATE]
                 self.add(name, shape.name, measured)
                 self.settle(name)
-        for name in rotated(targets.STREAM_RUNS):
+        for name in rotated(targets.STREAM_RUNS, number):
             if name == targets.PSQL_COPY:
                 measured = self.bench.psql_copy(self.databases["SLUICE_STATISTICS_DATABASE"],
                                                 STREAMS_PER_RUN, self.expected_stream[0])
             else:
                 _, measured = self.stream(name, STREAMS_PER_RUN)
             self.add(name, targets.STREAM, measured)
+        self.run_bulk(number)
         self.add(targets.ROW_PROGRAM, targets.TYPICAL_ROWS, self.bench.row_program(seconds))
         self.add(targets.VERIFIER, targets.FULL_SCAN, self.bench.full_scan())
 
@@ -190,10 +200,14 @@ def measure():
         for server in servers:
             server.interface.wait(READY_SECONDS)
             server.write_requests(bench.scratch, streets)
-        rounds.warm_up()
+        if not options.bulk:
+            rounds.warm_up()
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", flush=True)
-            rounds.run(number, options.seconds)
+            if options.bulk:
+                rounds.run_bulk(number)
+            else:
+                rounds.run(number, options.seconds)
     built = report.build(describe_machine(), options.rounds, rounds.series)
     print("\n" + report.write(built, options.out, options.name))
     print(f"{options.out / options.name}.json, {options.name}.txt")

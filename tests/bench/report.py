@@ -34,7 +34,8 @@ def build(machine, rounds, series):
     foreign = [one["foreign"] for measured in series.values() for one in measured if "foreign" in one]
     return {"machine": machine, "rounds": rounds, "foreign_load": round(median(foreign), 3),
             "foreign_load_max": round(max(foreign), 3),
-            "rows": [row_of(target, series) for target in TARGETS], "series": everything}
+            "rows": [row_of(target, series) for target in TARGETS if (target.ours, target.shape) in series],
+            "series": everything}
 
 
 def plain(value):
@@ -72,7 +73,7 @@ def target_lines(report):
 
 def series_lines(report):
     fields = ("req/s", "rows/s", "p50 ms", "p99 ms", "CPU s/100k", "PG CPU s/100k", "client CPU s/100k",
-              "RSS MiB", "PSS MiB")
+              "CPU s/M rows", "RSS MiB", "PSS MiB")
     rows = [("load", "server", *fields)]
     for one in report["series"]:
         values = [[r[f] for r in one["rounds"] if f in r] for f in fields]

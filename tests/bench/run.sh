@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# run.sh [--rounds N] [--quick] [--name NAME]: `make bench`. Measures the gateway beside C++ gRPC servers
+# run.sh [--rounds N] [--quick] [--bulk] [--name NAME]: `make bench`. Measures the gateway beside C++ gRPC servers
 # over the same PostgreSQL, in the same run, and prints the ratios; writes build/bench/NAME.{json,txt}.
 #   --rounds N   interleaved rounds (default 5; about 50 s each)
 #   --quick      2 short rounds: a look, not a result
+#   --bulk       the bulk copies between two databases only
 #   --name NAME  of the files (default exchange)
 # Everything else lies in build/bench/work: databases, certificates, two gateways (one with
 # `audit.enabled: false`), logs. It listens on loopback only and stops what it started.
@@ -16,14 +17,15 @@ lib=$here/../../deploy/lib
 . "$lib/gateway.sh"
 
 usage() {
-    sed -n '2,6s/^# //p' "$0" >&2
+    sed -n '2,7s/^# //p' "$0" >&2
     exit 2
 }
-rounds=5 seconds=2 name=exchange
+rounds=5 seconds=2 name=exchange only=()
 while [ $# -gt 0 ]; do
     case "$1" in
     --rounds) rounds=${2:-}; shift ;;
     --quick) rounds=2 seconds=0.5 ;;
+    --bulk) only=(--bulk) ;;
     --name) name=${2:-}; shift ;;
     *) usage ;;
     esac
@@ -61,6 +63,18 @@ peer_audit() {
     env_line BENCH_AUDIT_DATABASE "$(pg_conninfo "$work" bench_peer bench_audit tcp)" >>"$work/database.env"
 }
 
+# The tables that bulk copies fill, and the mapping of one of them beside those of the checkout.
+bulk() {
+    data_loaded "$work" civil_affairs village_received ||
+        pg_psql "$work" civil_affairs -1 -f - <"$here/bulk/civil_affairs.sql"
+    rm -rf "$work/schemas"
+    cp -R "$gateway_home/schemas" "$work/schemas"
+    cp -R "$here/bulk/departments" "$work/schemas"
+    cp "$build/schemas/canonical.pb" "$work/schemas"
+    mkdir -p "$work/audited"
+    (. "$work/database.env" && echo "civil-affairs=$SLUICE_CIVIL_AFFAIRS_OWNER_DATABASE") >"$work/audited/targets"
+}
+
 # A new control database in every run, so that every run starts with an empty audit log.
 databases() {
     pg_start "$work"
@@ -68,6 +82,7 @@ databases() {
     rm -f "$work"/{audited,unaudited}/state/checkpoint
     data_up "$work" control statistics villages civil-affairs
     peer_audit
+    bulk
     pg_psql "$work" statistics -c 'VACUUM (ANALYZE) street' -c 'VACUUM (ANALYZE) village'
     gateway_register "$work" "$sluice" >"$work/register.log" 2>&1 ||
         { cat "$work/register.log" >&2; die "the control database could not be set up"; }
@@ -81,17 +96,17 @@ gateway_up() { # NAME
     cp "$work/database.env" "$dir/database.env"
     : >"$dir/sluiced.log"
     gateway_free_ports "$dir"
-    gateway_config "$dir" "$build"
+    gateway_config "$dir" "$build" "$work/schemas"
     [ "$1" = audited ] || sed -i 's/^audit:$/audit:\n  enabled: false/' "$dir/sluiced.yaml"
     gateway_start "$dir" "$build/sluiced"
 }
 
-grant() { # ID DATASET MODE
+grant() { # ID DATASET MODE CONSUMER PURPOSE
     SLUICE_OFFICER_ENDPOINT=https://127.0.0.1:$(cat "$work/audited/ports/officers") \
         SLUICE_CA=$work/pki/ca.pem SLUICE_OFFICER_CERT=$work/pki/statistics-officer.pem \
         SLUICE_OFFICER_KEY=$work/pki/statistics-officer.key \
-        "$sluice" agreement grant --id "$1" --consumer health/triage --dataset "$2" --fields all \
-        --modes "$3" --purposes medical-triage --days 1 --format jsonl >/dev/null
+        "$sluice" agreement grant --id "$1" --consumer "$4" --dataset "$2" --fields all \
+        --modes "$3" --purposes "$5" --days 1 --format jsonl >/dev/null
 }
 
 stop_all() {
@@ -112,8 +127,9 @@ rm -f "$work/peers.log"
 databases
 gateway_up audited
 gateway_up unaudited
-grant bench-streets statistics/streets lookup
-grant bench-villages statistics/villages query
+grant bench-streets statistics/streets lookup health/triage medical-triage
+grant bench-villages statistics/villages query health/triage medical-triage
+grant bench-bulk statistics/villages transfer civil-affairs/registry address-check
 # The interpreter of Debian: another one in the path does not see Debian's modules.
 PYTHONDONTWRITEBYTECODE=1 timeout --foreground -k 10 $((120 + rounds * 150)) /usr/bin/python3 \
-    "$here/measure.py" "$work" "$out" --rounds "$rounds" --seconds "$seconds" --name "$name"
+    "$here/measure.py" "$work" "$out" --rounds "$rounds" --seconds "$seconds" --name "$name" "${only[@]}"

@@ -15,6 +15,7 @@ CPP_COPY = "C++ stream, COPY"
 CPP_CURSOR = "C++ stream, cursor"
 ROW_PROGRAM = "row program alone"
 VERIFIER = "sluice audit verify"
+PSQL_PIPE = "psql COPY | psql COPY"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ UNARY_RUNS = {
 }
 STREAM_RUNS = (AUDITED, PSQL_COPY, CPP_COPY, CPP_CURSOR)
 STREAM = "stream of all villages"
+BULK_RUNS = (AUDITED, PSQL_PIPE)
+BULK = "bulk copy of all villages"
 IDLE = "idle"
 TYPICAL_ROWS = "rows of 13 columns"
 FULL_SCAN = "export of a log"
@@ -52,6 +55,7 @@ CPU = "CPU s/100k"
 P50 = "p50 ms"
 ROWS = "rows/s"
 RSS = "RSS MiB"
+BULK_CPU = "CPU s/M rows"
 CORE_ROWS = "rows/s per core"
 GROWTH = "RSS last / first"
 CORE_ENTRIES = "entries/s per core"
@@ -97,6 +101,9 @@ TARGETS = (
     Target("stream, audited, vs COPY to /dev/null", ROWS, AUDITED, STREAM, PSQL_COPY, 0.85, 1.0),
     Target("stream, audited, vs C++ COPY", ROWS, AUDITED, STREAM, CPP_COPY, 0.95, 1.05),
     Target("stream, audited, vs C++ cursor", ROWS, AUDITED, STREAM, CPP_CURSOR, 1.6, 1.9),
+    # The pipe normalises nothing, records nothing and reads nothing back; both fill a table with a key.
+    Target("bulk copy, audited and read back, vs raw binary pipe", ROWS, AUDITED, BULK, PSQL_PIPE, 0.90, 1.10),
+    less("bulk copy, CPU vs the two psql", BULK_CPU, AUDITED, BULK, PSQL_PIPE, 1.0, 0.7),
     Target("row program alone, typical 13-column row", CORE_ROWS, ROW_PROGRAM, TYPICAL_ROWS, None, 2e6, 5e6),
     less("row program alone, memory of a long run", GROWTH, ROW_PROGRAM, TYPICAL_ROWS, None, 1.05, 1.01),
     Target("audit log, full check of an export", CORE_ENTRIES, VERIFIER, FULL_SCAN, None, 1e6, 1.5e6),
