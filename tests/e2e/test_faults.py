@@ -13,7 +13,7 @@ import pytest
 from audit_log import AuditLog, leaf_hash, root
 from clients import Peer, Records, unique
 from conftest import STREETS
-from harness import wait_for
+from harness import run, wait_for
 from load import Load
 
 KEYS = ["110101001", "110101002", "110101003", "110105001"]
@@ -191,6 +191,51 @@ def test_with_the_audit_store_read_only_no_record_leaves(house):
         house.control.rows("admin", f"ALTER ROLE {role} RESET default_transaction_read_only")
         house.control.rows("admin", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role])
     wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "recovery")
+
+
+@contextlib.contextmanager
+def small_disk(folder, mebibytes):
+    """A file system of its own, which a test may fill."""
+    privileged = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    folder.mkdir()
+    run(*privileged, "mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0777", "tmpfs", folder)
+    try:
+        yield folder
+    finally:
+        # Lazily: PostgreSQL still has files open there.
+        run(*privileged, "umount", "--lazy", folder)
+
+
+def test_with_the_audit_stores_disk_full_no_record_leaves(house, workspace):
+    """ENOSPC while an entry is written: it is an error of the call, nothing leaves, nothing breaks."""
+    with small_disk(workspace / unique("disk"), 16) as disk:
+        space = disk / "space"
+        run("install", "-d", "-m", "0700", "-o", str((house.control.place() / "data").stat().st_uid), space)
+        house.control.rows("admin", f"CREATE TABLESPACE small LOCATION '{space}'")
+        house.control.rows("admin", "GRANT CREATE ON TABLESPACE small TO PUBLIC")
+        for (part,) in house.control.rows("control", "SELECT inhrelid::regclass::text FROM pg_inherits"
+                                          " WHERE inhparent = 'audit.entry'::regclass"):
+            house.control.rows("control", f"ALTER TABLE {part} SET TABLESPACE small")
+        wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "service from the small disk")
+        with Load(house.peers, lookup, prefix=unique("full")) as load:
+            wait_for(lambda: len(load.answered) > 30, 30, "load")
+            with open(disk / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+                while filler.write(bytes(65536)):
+                    pass
+            # What room its last pages had is used up, and then no call is answered any more.
+            wait_for(lambda: load.errors, 30, "the disk to be felt")
+            quiet = time.monotonic()
+            wait_for(lambda: time.monotonic() > quiet + 1, 2, "a second")
+            assert not load.done_since(quiet + 0.5)
+            failure = house.peers[0].failure(lambda: house.peers[0].lookup(STREETS, KEYS[0], timeout=5))
+            assert failure.code == grpc.StatusCode.UNAVAILABLE and failure.text
+            (disk / "filler").unlink()
+            free = time.monotonic()
+            wait_for(lambda: load.done_since(free) > 20, BACK_SECONDS, f"recovery\n{house.gateway.log()[-2000:]}")
+        load.only_retryable()
+        every_answer_is_in_the_log(house, load)
+        house.gateway.stop()
+        house.control.down()
 
 
 def test_a_department_that_is_down_closes_only_its_datasets(house):
