@@ -10,10 +10,10 @@ build_set=(gcc make pkg-config ca-certificates libc6-dev libevent-dev libssl-dev
 # npm fetches the division data; PostgreSQL holds the departments' and the control databases.
 demo_set=(openssl curl util-linux postgresql-15 postgresql-client-15 python3 python3-grpcio
     python3-protobuf protobuf-compiler-grpc)
-# Go and its checksum database library judge the audit log's proofs.
+# strace makes system calls fail; Go and its checksum database library judge the audit log's proofs.
 test_set=(libcmocka-dev openssl curl util-linux postgresql-15 postgresql-client-15 python3
     python3-pytest python3-pytest-xdist python3-grpcio python3-protobuf python3-psycopg2 protobuf-compiler-grpc
-    nghttp2-client golang-go golang-golang-x-mod-dev)
+    nghttp2-client golang-go golang-golang-x-mod-dev strace)
 lint_set=(clang-format-14 clang-tidy-14)
 # The C++ gRPC servers that the gateway is measured against, and what drives both.
 bench_set=(g++ pkg-config protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev libpq-dev

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -18,6 +19,9 @@ enum {
     SLOT_BYTES = NOTE_BYTES_MAX + 4096,
     SLOTS = 2,
     FILE_BYTES = SLOTS * SLOT_BYTES,
+    /* Another holds the folder for one flush of a disk. A process that is stopped while it does must not
+     * stop this one too: waiting blocks the loop. */
+    LOCK_WAIT_MS = 250,
 };
 
 /* A slot: this line, base64 frontier, a blank line, the note, NUL. Before there were slots, the whole file
@@ -205,14 +209,28 @@ static int overwrite(const char *path, const struct buf *slot, int number)
  * folder orders them, and the one that is behind leaves the other's newer checkpoint alone. */
 static int lock_folder(const char *path)
 {
+    static const struct timespec step = { .tv_nsec = 1000000 };
     char *copy = mem_strdup(path);
     int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int waited_ms = 0;
     free(copy);
-    if (fd >= 0 && flock(fd, LOCK_EX) != 0) {
+    while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EINTR || (errno == EWOULDBLOCK && waited_ms++ < LOCK_WAIT_MS)) {
+            (void)nanosleep(&step, NULL);
+            continue;
+        }
+        int cause = errno;
         (void)close(fd);
+        errno = cause;
         fd = -1;
     }
     return fd;
+}
+
+static void unlock_folder(int fd)
+{
+    (void)flock(fd, LOCK_UN); /* not left to close(2), which may fail */
+    (void)close(fd);
 }
 
 static void write_slot(const struct merkle_frontier *frontier, struct slice note, struct buf *file)
@@ -260,7 +278,7 @@ int head_file_store(const char *path, const struct merkle_frontier *frontier, st
     int result = folder >= 0 ? store(path, frontier, note, folder) : -1;
     int cause = errno;
     if (folder >= 0)
-        (void)close(folder);
+        unlock_folder(folder);
     if (result == 0)
         return 0;
     (void)err_set(err, ERR_UNAVAILABLE, "AUDIT_STATE_FILE",

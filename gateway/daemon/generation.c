@@ -235,6 +235,9 @@ static void on_message(void *arg, const Sluice__Internal__IpcMessage *message, i
         generation->handlers->schema_seen(generation->arg, generation);
     } else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_STATS) {
         relay_stats(generation, child, message->stats);
+    } else if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_AUDITOR_LOST &&
+               child->role != ROLE_AUDITOR) {
+        tie_all(child);
     }
 }
 

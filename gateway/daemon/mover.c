@@ -10,6 +10,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/auditor_link.h"
 #include "daemon/process.h"
 #include "net/ipc.h"
 #include "net/loop.h"
@@ -47,7 +48,7 @@ struct mover {
     struct place *places;
     size_t place_count;
     struct ipc *master;
-    struct ipc *auditor;
+    struct auditor_link *auditor;
     struct schema_fetch *fetch;
     bool schema_pinned;
     uint8_t schema[SCHEMA_DIGEST_BYTES];
@@ -70,8 +71,7 @@ static void drain_look(void *arg)
     }
     if (mover->audit != NULL)
         audit_client_drain(mover->audit);
-    if (mover->auditor != NULL)
-        ipc_flush_blocking(mover->auditor);
+    auditor_link_flush(mover->auditor);
     loop_stop(mover->loop);
 }
 
@@ -97,55 +97,13 @@ static void on_term(void *arg)
     drain(mover, mover->conf->drain_ms);
 }
 
-/* --- the auditor ---------------------------------------------------------------------------------- */
-
-static void audit_send(void *arg, const uint8_t *message, size_t len)
-{
-    struct mover *mover = arg;
-    if (mover->auditor != NULL)
-        ipc_send_bytes(mover->auditor, message, len);
-}
-
-static void on_auditor_message(void *arg, const Sluice__Internal__IpcMessage *message, int fd)
-{
-    struct mover *mover = arg;
-    if (fd >= 0)
-        (void)close(fd);
-    audit_client_on_message(mover->audit, message);
-}
-
-static void on_auditor_closed(void *arg)
-{
-    struct mover *mover = arg;
-    log_event(LOG_WARN, NULL, "auditor_gone", LOG_INT("slot", mover->options->slot));
-    ipc_free(&mover->auditor);
-    audit_client_detached(mover->audit);
-}
-
-static const struct ipc_handlers auditor_handlers = { .message = on_auditor_message,
-                                                      .closed = on_auditor_closed };
-
-static void attach_auditor(struct mover *mover, int fd)
-{
-    if (mover->audit == NULL) {
-        (void)close(fd);
-        return;
-    }
-    if (mover->auditor != NULL) {
-        ipc_free(&mover->auditor);
-        audit_client_detached(mover->audit);
-    }
-    mover->auditor = ipc_new(mover->loop, fd, &auditor_handlers, mover);
-    audit_client_attached(mover->audit);
-}
-
 /* --- the master ------------------------------------------------------------------------------------- */
 
 static void on_master_message(void *arg, const Sluice__Internal__IpcMessage *message, int fd)
 {
     struct mover *mover = arg;
     if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_ATTACH && fd >= 0) {
-        attach_auditor(mover, fd);
+        auditor_link_attach(mover->auditor, fd);
         return;
     }
     if (fd >= 0)
@@ -300,9 +258,10 @@ static int open_mover(struct mover *mover, struct err *err)
     if (conf->audit_enabled) {
         struct audit_client_options audit = { .origin = conf->audit_origin,
                                               .instance = conf->instance,
-                                              .send = audit_send,
-                                              .arg = mover };
+                                              .send = auditor_link_send,
+                                              .arg = mover->auditor };
         mover->audit = audit_client_new(mover->loop, &audit);
+        auditor_link_serve(mover->auditor, mover->audit);
     }
     return open_schema(mover, err);
 }
@@ -311,7 +270,7 @@ static void close_mover(struct mover *mover)
 {
     schema_fetch_cancel(&mover->fetch);
     transfer_mover_free(&mover->transfers);
-    ipc_free(&mover->auditor);
+    auditor_link_free(&mover->auditor);
     authz_free(&mover->authz);
     audit_client_free(&mover->audit);
     for (size_t i = 0; i < mover->place_count; i++)
@@ -335,6 +294,7 @@ int mover_main(const struct process_options *options)
     mover->options = options;
     mover->loop = loop_new();
     mover->master = ipc_new(mover->loop, options->control_fd, &master_handlers, mover);
+    mover->auditor = auditor_link_new(mover->loop, mover->master);
     loop_timer_init(&mover->schema_timer, mover->loop, fetch_schema, mover);
     loop_timer_init(&mover->drain_timer, mover->loop, drain_look, mover);
     if (open_mover(mover, &err) < 0) {

@@ -10,6 +10,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/auditor_link.h"
 #include "daemon/metrics.h"
 #include "daemon/ops.h"
 #include "daemon/process.h"
@@ -45,7 +46,7 @@ struct worker {
     struct rpc_server *officers;
     struct ops *ops;
     struct ipc *master;
-    struct ipc *auditor;
+    struct auditor_link *auditor;
     struct loop_timer ready_timer;
     struct loop_timer stats_timer;
     struct loop_timer drain_timer;
@@ -85,8 +86,7 @@ static void drain_look(void *arg)
     }
     if (worker->gateway.audit != NULL)
         audit_client_drain(worker->gateway.audit);
-    if (worker->auditor != NULL)
-        ipc_flush_blocking(worker->auditor); /* what is settled must not be taken for open */
+    auditor_link_flush(worker->auditor); /* what is settled must not be taken for open */
     loop_stop(worker->loop);
 }
 
@@ -156,15 +156,6 @@ static void look_at_crl(void *arg)
     rpc_server_recheck(worker->officers);
 }
 
-/* --- the auditor ----------------------------------------------------------------------------- */
-
-static void audit_send(void *arg, const uint8_t *message, size_t len)
-{
-    struct worker *worker = arg;
-    if (worker->auditor != NULL)
-        ipc_send_bytes(worker->auditor, message, len);
-}
-
 static void audit_late(void *arg, struct slice exchange_id, int64_t index)
 {
     (void)arg;
@@ -172,39 +163,6 @@ static void audit_late(void *arg, struct slice exchange_id, int64_t index)
     if (exchange_id.len == UUID_BYTES)
         uuid_format(exchange_id.data, id);
     log_event(LOG_WARN, NULL, "audit_late", LOG_STR("exchange", id), LOG_INT("index", index));
-}
-
-static void on_auditor_message(void *arg, const Sluice__Internal__IpcMessage *message, int fd)
-{
-    struct worker *worker = arg;
-    if (fd >= 0)
-        (void)close(fd);
-    audit_client_on_message(worker->gateway.audit, message);
-}
-
-static void on_auditor_closed(void *arg)
-{
-    struct worker *worker = arg;
-    log_event(LOG_WARN, NULL, "auditor_gone", LOG_INT("slot", worker->options->slot));
-    ipc_free(&worker->auditor);
-    audit_client_detached(worker->gateway.audit);
-}
-
-static const struct ipc_handlers auditor_handlers = { .message = on_auditor_message,
-                                                      .closed = on_auditor_closed };
-
-static void attach_auditor(struct worker *worker, int fd)
-{
-    if (worker->gateway.audit == NULL) {
-        (void)close(fd);
-        return;
-    }
-    if (worker->auditor != NULL) {
-        ipc_free(&worker->auditor);
-        audit_client_detached(worker->gateway.audit);
-    }
-    worker->auditor = ipc_new(worker->loop, fd, &auditor_handlers, worker);
-    audit_client_attached(worker->gateway.audit);
 }
 
 /* --- the master --------------------------------------------------------------------------------- */
@@ -223,7 +181,7 @@ static void on_master_message(void *arg, const Sluice__Internal__IpcMessage *mes
 {
     struct worker *worker = arg;
     if (message->body_case == SLUICE__INTERNAL__IPC_MESSAGE__BODY_ATTACH && fd >= 0) {
-        attach_auditor(worker, fd);
+        auditor_link_attach(worker->auditor, fd);
         return;
     }
     if (fd >= 0)
@@ -516,10 +474,11 @@ static void open_audit(struct worker *worker)
     }
     struct audit_client_options audit = { .origin = conf->audit_origin,
                                           .instance = conf->instance,
-                                          .send = audit_send,
+                                          .send = auditor_link_send,
                                           .late = audit_late,
-                                          .arg = worker };
+                                          .arg = worker->auditor };
     worker->gateway.audit = audit_client_new(worker->loop, &audit);
+    auditor_link_serve(worker->auditor, worker->gateway.audit);
 }
 
 static int open_worker(struct worker *worker, struct err *err)
@@ -552,6 +511,7 @@ int worker_main(const struct process_options *options)
     worker->options = options;
     worker->loop = loop_new();
     worker->master = ipc_new(worker->loop, options->control_fd, &master_handlers, worker);
+    worker->auditor = auditor_link_new(worker->loop, worker->master);
     loop_timer_init(&worker->ready_timer, worker->loop, look_ready, worker);
     loop_timer_init(&worker->stats_timer, worker->loop, send_stats, worker);
     loop_timer_init(&worker->drain_timer, worker->loop, drain_look, worker);
@@ -570,7 +530,7 @@ int worker_main(const struct process_options *options)
     schema_report_cancel(&worker->report);
     rpc_server_free(&worker->systems);
     rpc_server_free(&worker->officers);
-    ipc_free(&worker->auditor);
+    auditor_link_free(&worker->auditor);
     gateway_fini(&worker->gateway);
     ipc_free(&worker->master);
     loop_timer_fini(&worker->ready_timer);

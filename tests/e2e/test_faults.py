@@ -3,7 +3,9 @@ retryable errors, no record without its audit entry, service back within 5 s una
 
 import contextlib
 import os
+import re
 import signal
+import subprocess
 import time
 from types import SimpleNamespace
 
@@ -74,13 +76,14 @@ def query(peer, request_id):
 def survives(house, break_it, call=lookup, repair=None):
     """Breaks something under load and checks the promise."""
     with Load(house.peers, call, prefix=unique("f")) as load:
-        wait_for(lambda: len(load.answered) > 30 if call is lookup else len(load.answered) > 3, 30, "load")
+        wait_for(lambda: len(load.answered) > 30 if call is lookup else len(load.answered) > 3, 30,
+                 lambda: f"load; errors {load.codes()}\n{house.gateway.log()[-2000:]}")
         break_it()
         if repair:
             repair()
         broken = time.monotonic()
         wait_for(lambda: load.done_since(broken + 0.2) > (20 if call is lookup else 2), BACK_SECONDS,
-                 f"service to be back; errors {load.codes()}\n{house.gateway.log()[-2000:]}")
+                 lambda: f"service to be back; errors {load.codes()}\n{house.gateway.log()[-2000:]}")
         # Every connection must be back, not just one.
         wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "every connection to work")
     load.only_retryable()
@@ -231,7 +234,7 @@ def test_with_the_audit_stores_disk_full_no_record_leaves(house, workspace):
             assert failure.code == grpc.StatusCode.UNAVAILABLE and failure.text
             (disk / "filler").unlink()
             free = time.monotonic()
-            wait_for(lambda: load.done_since(free) > 20, BACK_SECONDS, f"recovery\n{house.gateway.log()[-2000:]}")
+            wait_for(lambda: load.done_since(free) > 20, BACK_SECONDS, lambda: f"recovery\n{house.gateway.log()[-2000:]}")
         load.only_retryable()
         every_answer_is_in_the_log(house, load)
         house.gateway.stop()
@@ -277,3 +280,68 @@ def test_campaign_of_kills(house, round):
               lambda: survives(house, house.control.kill, repair=house.control.up),
               lambda: survives(house, house.departments.kill, repair=house.departments.up)]
     faults[round % 4]()
+
+
+class Tracer:
+    """strace(1) on a process and what it starts; with a fault, which it injects into the third such call."""
+
+    def __init__(self, pid, folder, *options):
+        self.out = folder / unique("strace")
+        self.process = subprocess.Popen(["strace", "-f", "-p", str(pid), "-o", str(self.out), *options],
+                                        stderr=subprocess.PIPE, text=True)
+        assert "attached" in self.process.stderr.readline()
+
+    def seen(self):
+        return self.out.read_text(errors="replace") if self.out.exists() else ""
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(10)
+        self.process.stderr.close()
+        return self.seen()
+
+
+def calls_of_the_auditor(house, folder):
+    """Names of the system calls with which it appends under load."""
+    tracer = Tracer(house.gateway.children("auditor")[0], folder)
+    with Load(house.peers, lookup, prefix=unique("s")) as load:
+        wait_for(lambda: len(load.answered) > 200, 60, "load under the tracer")
+    names = set(re.findall(r"^\d+ +(\w+)\(", tracer.stop(), re.MULTILINE))
+    assert {"epoll_wait", "fdatasync"} <= names, names
+    return sorted(names)
+
+
+def strike(house, folder, name, fault):
+    """Makes the auditor's third such call from now fail, under load; answers the seconds without service, or
+    None when no such call came."""
+    tracer = Tracer(house.gateway.children("auditor")[0], folder, "-e", f"trace={name}",
+                    "-e", f"inject={name}:{fault}:when=3")
+
+    def injected():
+        return "INJECTED" in tracer.seen() or "SIGKILL" in tracer.seen()
+    with Load(house.peers, lookup, prefix=unique("f")) as load:
+        with contextlib.suppress(AssertionError):
+            wait_for(injected, 10, "the fault")
+        felt = injected()
+        struck = time.monotonic()
+        tracer.stop()
+        wait_for(lambda: load.done_since(struck + 0.2) > 20, 60,
+                 lambda: f"service after {name}; errors {load.codes()}\n{house.gateway.log()[-2000:]}")
+        seconds = time.monotonic() - struck
+        wait_for(lambda: all(works(peer) for peer in house.peers), BACK_SECONDS, "every connection to work")
+    load.only_retryable()
+    every_answer_is_in_the_log(house, load)
+    return seconds if felt else None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
+def test_each_system_call_of_an_append_may_fail(house, workspace, fault):
+    """What the kernel refuses the auditor, or kills it at, loses no entry, doubles none and releases nothing."""
+    house.gateway.may_abort = True  # without random numbers, or events, it can but end and be started again
+    seconds = {name: strike(house, workspace, name, fault) for name in calls_of_the_auditor(house, workspace)}
+    felt = {name: round(value, 1) for name, value in seconds.items() if value is not None}
+    print(f"{fault}: seconds until 20 answers: {felt}")
+    # libpq keeps a send that failed to itself until a read fails too: the commit's time limit ends that.
+    slow = {name for name, value in felt.items() if value > BACK_SECONDS}
+    assert len(felt) >= 8 and slow <= {"sendto"}, felt

@@ -68,7 +68,7 @@ def reload_and_wait(gateway):
     before = generation(gateway)
     gateway.reload()
     wait_for(lambda: generation(gateway) - before and not generation(gateway) & before, 30,
-             f"a new generation alone\n{gateway.log()[-2000:]}")
+             lambda: f"a new generation alone\n{gateway.log()[-2000:]}")
 
 
 def reloads_drop_nothing(own, count):
@@ -136,7 +136,7 @@ def test_a_reload_waits_while_three_generations_run(own, villages):
     wait_for(lambda: "reload_waits" in gateway.log(), 10, "the notice that it waits")
     assert newest <= generation(gateway)
     streams[0].cancel()
-    wait_for(lambda: not newest & generation(gateway), 30, f"the reload\n{gateway.log()[-2000:]}")
+    wait_for(lambda: not newest & generation(gateway), 30, lambda: f"the reload\n{gateway.log()[-2000:]}")
     lookup(peers[0], unique())
     streams[1].cancel()
 

@@ -102,7 +102,7 @@ def house(control, cluster, new_gateway, pki, stubs):
             bundle = approve(bundle.digest, department)
         assert bundle.state == stubs.schema.SCHEMA_CURRENT
         wait_for(lambda: served() == bundle.digest and "generation_ready" in gateway.log()[mark:], SWITCH_SECONDS,
-                 f"the gateway to serve it\n{gateway.log()[-3000:]}")
+                 lambda: f"the gateway to serve it\n{gateway.log()[-3000:]}")
         return bundle.digest
 
     def served():

@@ -69,10 +69,10 @@ def upgrade(gateway, alone=True):
     before = set(gateway.children("worker"))
     gateway.process.send_signal(signal.SIGUSR2)
     wait_for(lambda: running_inode(gateway) == os.stat(gateway.program).st_ino, 15,
-             f"the new binary\n{gateway.log()[-3000:]}")
+             lambda: f"the new binary\n{gateway.log()[-3000:]}")
     wait_for(lambda: len(set(gateway.children("worker")) - before) == len(before)
              and not (alone and before & set(gateway.children("worker"))), 20,
-             f"a generation of the new binary\n{gateway.log()[-3000:]}")
+             lambda: f"a generation of the new binary\n{gateway.log()[-3000:]}")
 
 
 def refused(gateway, content):

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -430,6 +431,31 @@ static void head_file_survives_a_torn_write(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* Who holds the folder and does not go on is not waited for without end. */
+static void head_file_does_not_wait_for_ever(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/sluice-head-XXXXXX", path[64];
+    struct merkle_frontier tree;
+    struct err err = ERR_INIT;
+    struct buf note;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/head", dir);
+    tree_of(&tree, 11);
+    note_of(&tree, &note);
+    int other = open(dir, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(flock(other, LOCK_EX), 0);
+    assert_int_equal(head_file_store(path, &tree, buf_slice(&note), &err), -1);
+    assert_string_equal(err.reason, "AUDIT_STATE_FILE");
+    assert_int_equal(flock(other, LOCK_UN), 0);
+    assert_int_equal(head_file_store(path, &tree, buf_slice(&note), &err), 0);
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0); /* it was let go of */
+    (void)close(other);
+    (void)unlink(path);
+    (void)rmdir(dir);
+    buf_fini(&note);
+}
+
 /* A file of before there were slots is read, and becomes one with slots. */
 static void head_file_takes_over_the_file_without_slots(void **state)
 {
@@ -502,6 +528,7 @@ int main(void)
         cmocka_unit_test(head_file_round_trip),
         cmocka_unit_test(head_file_damage),
         cmocka_unit_test(head_file_survives_a_torn_write),
+        cmocka_unit_test(head_file_does_not_wait_for_ever),
         cmocka_unit_test(head_file_takes_over_the_file_without_slots),
         cmocka_unit_test(head_file_keeps_the_newer_checkpoint),
     };
