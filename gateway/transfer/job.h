@@ -2,8 +2,8 @@
  * Ownership: the mover owns jobs; a job owns its leases, writer, plans and buffers.
  * Callbacks: job_ended of the mover, once, never inside job_start or job_stop's caller.
  * Limits: see transfer.h.
- * Each file is one part of a job's life: job.c begins and ends it, copy.c moves rows, target.c knows the
- * statements of the target, entry.c the audit entries, mover.c claims it and writes down its fate. */
+ * Each file is one part of a job's life: job.c begins and ends it, copy.c moves rows, target.c has the
+ * target's statements, publish.c those that put rows in place, entry.c writes audit entries, mover.c claims. */
 #ifndef SLUICE_TRANSFER_JOB_H
 #define SLUICE_TRANSFER_JOB_H
 
@@ -182,12 +182,29 @@ void target_prepare(struct transfer_job *job);
 /* Sends the oldest chunk, then copy_chunk_committed. Takes care of an uncertain COMMIT. */
 void target_send(struct transfer_job *job);
 void copy_chunk_committed(struct transfer_job *job);
-/* Reads back, compares, puts in place; goes on in job_published. */
-void target_publish(struct transfer_job *job);
 /* Looks up whether the last COMMIT took place; a timer's callback. */
 void target_resolve(void *arg);
 /* Removes what a job that will not be published has left; then the attempt ends as job->fate says. */
 void target_clean(struct transfer_job *job);
+
+/* What target.c and publish.c share. A script that begins anew; the last one's texts are gone. */
+struct script *target_script(struct transfer_job *job);
+/* The first two parameters of a statement under the fence: job and epoch. */
+void target_add_fence(struct transfer_job *job, struct script_step *step);
+int target_check_fenced(void *arg, const struct db_rows *rows, struct err *err);
+int target_check_live(void *arg, struct err *err);
+/* False: SQL NULL, nothing is published. */
+bool target_take_manifest(struct transfer_job *job, struct db_value value);
+/* As job_fail, said of a target. */
+void target_fail(struct transfer_job *job, const struct err *err);
+/* Whether this may be a COMMIT that took place. */
+bool target_may_resolve(struct transfer_job *job, const struct err *err);
+/* Looks a little later, on a new connection, what the job's row says; goes on in `resolved`. */
+void target_resolve_later(struct transfer_job *job, const struct err *err, script_done_fn resolved);
+
+/* --- publish.c ------------------------------------------------------------------------------------ */
+/* Reads back, compares, puts in place; goes on in job_published. */
+void target_publish(struct transfer_job *job);
 
 /* --- entry.c -------------------------------------------------------------------------------------- */
 /* The decision on the chunk to be sent; `done` gets NULL once it is durable. */

@@ -1,4 +1,4 @@
-/* What a job does in the target's database: prepare, one chunk, publish, clean. Every transaction first
+/* What a job does in the target's database: prepare, one chunk, clean (publish.c puts in place). Every transaction first
  * touches the job's row of sluice.transfer_progress under its epoch, and holds that row to its end: a mover
  * that lost the job finds no such row and writes nothing. */
 #include <stdio.h>
@@ -50,7 +50,7 @@ static struct err as_target(const struct err *err)
     return out;
 }
 
-static void fail(struct transfer_job *job, const struct err *err)
+void target_fail(struct transfer_job *job, const struct err *err)
 {
     struct err told = as_target(err);
     job_fail(job, &told);
@@ -58,7 +58,7 @@ static void fail(struct transfer_job *job, const struct err *err)
 
 /* --- the connection -------------------------------------------------------------------------------- */
 
-static struct script *new_script(struct transfer_job *job)
+struct script *target_script(struct transfer_job *job)
 {
     arena_fini(&job->scripts);
     arena_init(&job->scripts);
@@ -71,7 +71,7 @@ static void on_lease(void *arg, const struct err *err)
     struct transfer_job *job = arg;
     if (err != NULL) {
         job->dest = NULL; /* a refused lease dies with this callback */
-        fail(job, err);
+        target_fail(job, err);
         return;
     }
     script_run(&job->script, job->dest, job_deadline(job, JOB_STATEMENT_MS), job->script.done);
@@ -102,25 +102,25 @@ static void add_first_begin(struct script *script)
     (void)script_add(script, "BEGIN");
 }
 
-static void add_fence(struct transfer_job *job, struct script_step *step)
+void target_add_fence(struct transfer_job *job, struct script_step *step)
 {
     script_param(step, job->id);
     script_param(step, job->epoch);
 }
 
-static int check_fenced(void *arg, const struct db_rows *rows, struct err *err)
+int target_check_fenced(void *arg, const struct db_rows *rows, struct err *err)
 {
     (void)arg;
     return script_expect(rows, "UPDATE 1", "TRANSFER_LOST", err);
 }
 
-static int check_live(void *arg, struct err *err)
+int target_check_live(void *arg, struct err *err)
 {
     const struct transfer_job *job = arg;
     return authz_live(job->options->authz, &job->grant, err) ? 0 : -1;
 }
 
-static bool take_manifest(struct transfer_job *job, struct db_value value)
+bool target_take_manifest(struct transfer_job *job, struct db_value value)
 {
     if (value.data == NULL)
         return false;
@@ -158,7 +158,7 @@ static int check_claimed(void *arg, const struct db_rows *rows, struct err *err)
     if (db_row_count(rows) != 1)
         return err_set(err, ERR_ABORTED, "TRANSFER_LOST",
                        "the transfer is worked on elsewhere by now");
-    (void)take_manifest(job, db_value(rows, 0, 0));
+    (void)target_take_manifest(job, db_value(rows, 0, 0));
     return 0;
 }
 
@@ -166,7 +166,7 @@ static void on_prepared(void *arg, const struct err *err)
 {
     struct transfer_job *job = arg;
     if (err != NULL)
-        fail(job, err);
+        target_fail(job, err);
     else if (job->published)
         job_published(job);
     else
@@ -178,10 +178,10 @@ static void on_claimed(void *arg, const struct err *err)
 {
     struct transfer_job *job = arg;
     if (err != NULL) {
-        fail(job, err);
+        target_fail(job, err);
         return;
     }
-    struct script *script = new_script(job);
+    struct script *script = target_script(job);
     if (!job->published) {
         (void)script_add(script,
                          arena_format(&job->scripts, "DROP TABLE IF EXISTS %s", job->staging));
@@ -202,7 +202,7 @@ static const char progress_table_sql[] =
 
 void target_prepare(struct transfer_job *job)
 {
-    struct script *script = new_script(job);
+    struct script *script = target_script(job);
     struct db_sql describe;
     struct err err = ERR_INIT;
     if (schema_writer_target(job->writer, &job->scripts, &describe, &err) < 0) {
@@ -228,7 +228,7 @@ void target_prepare(struct transfer_job *job)
                            " $2::bigint) ON CONFLICT (job) DO UPDATE SET epoch = excluded.epoch,"
                            " chunks = 0, updated_at = now() WHERE p.epoch < excluded.epoch"
                            " RETURNING manifest");
-    add_fence(job, step);
+    target_add_fence(job, step);
     step->check = check_claimed;
     run_on_new_lease(job, on_claimed);
 }
@@ -247,16 +247,16 @@ static int check_copied(void *arg, const struct db_rows *rows, struct err *err)
 
 static void add_chunk(struct transfer_job *job)
 {
-    struct script *script = new_script(job);
+    struct script *script = target_script(job);
     struct arena *arena = &job->scripts;
     (void)script_add(script, "BEGIN");
     struct script_step *step =
         script_add(script, "UPDATE " TRANSFER_PROGRESS " SET chunks = chunks + 1, updated_at ="
                            " now() WHERE job = $1::uuid AND epoch = $2::bigint AND chunks ="
                            " $3::bigint AND manifest IS NULL");
-    add_fence(job, step);
+    target_add_fence(job, step);
     script_param(step, arena_format(arena, "%llu", (unsigned long long)job->chunks));
-    step->check = check_fenced;
+    step->check = target_check_fenced;
     step = script_add(script, arena_format(arena, "COPY %s (%s) FROM STDIN (FORMAT binary)",
                                            job->staging, schema_writer_columns(job->writer)));
     step->is_copy = true;
@@ -265,7 +265,7 @@ static void add_chunk(struct transfer_job *job)
     step->copy[2] = schema_writer_trailer;
     step->check = check_copied;
     step = script_add(script, "COMMIT");
-    step->before = check_live;
+    step->before = target_check_live;
 }
 
 void target_send(struct transfer_job *job)
@@ -291,12 +291,12 @@ static int check_published(void *arg, const struct db_rows *rows, struct err *er
     if (db_row_count(rows) != 1)
         return err_set(err, ERR_ABORTED, "TRANSFER_LOST",
                        "the transfer is worked on elsewhere by now");
-    (void)take_manifest(job, db_value(rows, 0, 1));
+    (void)target_take_manifest(job, db_value(rows, 0, 1));
     return 0;
 }
 
 /* A connection that was lost, before or in the COMMIT. */
-static bool may_resolve(struct transfer_job *job, const struct err *err)
+bool target_may_resolve(struct transfer_job *job, const struct err *err)
 {
     if (err->code != ERR_WRITE_UNCERTAIN && strcmp(err->reason, "SOURCE_UNAVAILABLE") != 0)
         return false;
@@ -304,10 +304,9 @@ static bool may_resolve(struct transfer_job *job, const struct err *err)
 }
 
 static void on_chunk_resolved(void *arg, const struct err *err);
-static void on_publish_resolved(void *arg, const struct err *err);
 
 /* Looks a little later, on a new connection, what the job's row says. */
-static void resolve_later(struct transfer_job *job, const struct err *err, script_done_fn resolved)
+void target_resolve_later(struct transfer_job *job, const struct err *err, script_done_fn resolved)
 {
     log_error(LOG_WARN, NULL, "transfer_uncertain", err);
     db_lease_release(&job->dest);
@@ -329,12 +328,12 @@ static void on_resolve_lease(void *arg, const struct err *err)
 void target_resolve(void *arg)
 {
     struct transfer_job *job = arg;
-    struct script *script = new_script(job);
+    struct script *script = target_script(job);
     add_first_begin(script);
     struct script_step *step =
         script_add(script, "SELECT chunks, manifest FROM " TRANSFER_PROGRESS
                            " WHERE job = $1::uuid AND epoch = $2::bigint FOR UPDATE");
-    add_fence(job, step);
+    target_add_fence(job, step);
     step->check = job->resolved == on_chunk_resolved ? check_chunks : check_published;
     (void)script_add(script, "COMMIT");
     struct db_source *database =
@@ -345,10 +344,10 @@ void target_resolve(void *arg)
 static void on_chunk_resolved(void *arg, const struct err *err)
 {
     struct transfer_job *job = arg;
-    if (err != NULL && may_resolve(job, err))
-        resolve_later(job, err, on_chunk_resolved);
+    if (err != NULL && target_may_resolve(job, err))
+        target_resolve_later(job, err, on_chunk_resolved);
     else if (err != NULL)
-        fail(job, err);
+        target_fail(job, err);
     else if (job->resolving)
         target_send(job); /* it is not in: once more */
     else
@@ -360,194 +359,10 @@ static void on_sent(void *arg, const struct err *err)
     struct transfer_job *job = arg;
     if (err == NULL)
         copy_chunk_committed(job);
-    else if (may_resolve(job, err))
-        resolve_later(job, err, on_chunk_resolved);
+    else if (target_may_resolve(job, err))
+        target_resolve_later(job, err, on_chunk_resolved);
     else
-        fail(job, err);
-}
-
-/* --- publish ------------------------------------------------------------------------------------------ */
-
-/* The read-back: the canonical record again, through the target's own mapping. */
-static void on_found(void *arg, const struct db_rows *rows)
-{
-    struct transfer_job *job = arg;
-    struct schema_row_report report;
-    if (job->row_failed.code != ERR_OK)
-        return;
-    buf_reset(&job->record);
-    (void)buf_append(&job->record, job->salt, sizeof job->salt);
-    if (schema_plan_row(job->target_plan, rows, 0, &job->record, &report, &job->row_failed) < 0)
-        return;
-    if (report.state == ROW_DELIVERED)
-        copy_digest(job, &job->found);
-    else
-        (void)err_set(&job->row_failed, ERR_DATA_LOSS, "TARGET_DIFFERS",
-                      "a row that was written does not read back as the record it was made from");
-}
-
-/* All that was sent is there, and nothing else, in whatever order it was read. */
-static int check_found(void *arg, const struct db_rows *rows, struct err *err)
-{
-    struct transfer_job *job = arg;
-    (void)rows;
-    if (job->row_failed.code != ERR_OK) {
-        *err = job->row_failed;
-        return -1;
-    }
-    if (job->found.count != job->sent.count) {
-        (void)err_set(err, ERR_ABORTED, "TARGET_DIFFERS",
-                      "the target's database holds another number of rows than were sent");
-        return err_detail(err, "sent %llu, found %llu", (unsigned long long)job->sent.count,
-                          (unsigned long long)job->found.count);
-    }
-    if (memcmp(job->found.sum, job->sent.sum, sizeof job->sent.sum) != 0)
-        return err_set(err, ERR_ABORTED, "TARGET_DIFFERS",
-                       "what the target's database holds is not what was sent");
-    merkle_frontier_root(&job->sent.tree, job->root);
-    merkle_frontier_root(&job->found.tree, job->table_root);
-    return 0;
-}
-
-static int check_inserted(void *arg, const struct db_rows *rows, struct err *err)
-{
-    const struct transfer_job *job = arg;
-    char tag[40];
-    (void)snprintf(tag, sizeof tag, "INSERT 0 %llu", (unsigned long long)job->sent.count);
-    return script_expect(rows, tag, "TARGET_DIFFERS", err);
-}
-
-static void fill_manifest(struct transfer_job *job)
-{
-    Sluice__V1__TransferManifest manifest = SLUICE__V1__TRANSFER_MANIFEST__INIT;
-    Sluice__V1__TransferCounts counts = SLUICE__V1__TRANSFER_COUNTS__INIT;
-    Google__Protobuf__Timestamp at = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
-    char digest[2 * SCHEMA_DIGEST_BYTES + 1];
-    at.seconds = job->snapshot_us / 1000000;
-    at.nanos = (int32_t)(job->snapshot_us % 1000000) * 1000;
-    counts.read = (int64_t)job->counts.read;
-    counts.delivered = (int64_t)job->counts.delivered;
-    counts.quarantined = (int64_t)job->counts.quarantined;
-    counts.filtered = (int64_t)job->counts.filtered;
-    counts.duplicates = (int64_t)job->counts.duplicates;
-    hex_encode(schema_bundle_digest(job->options->bundle), SCHEMA_DIGEST_BYTES, digest);
-    manifest.snapshot = (char *)(uintptr_t)job->snapshot;
-    manifest.snapshot_at = &at;
-    manifest.counts = &counts;
-    manifest.fields = job->copied;
-    manifest.n_fields = job->copied_count;
-    manifest.root = (ProtobufCBinaryData){ .data = job->root, .len = sizeof job->root };
-    if (job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE)
-        manifest.table_root =
-            (ProtobufCBinaryData){ .data = job->table_root, .len = sizeof job->table_root };
-    manifest.schema_digest = digest;
-    manifest.chunks = (int64_t)job->chunks;
-    buf_reset(&job->manifest);
-    size_t len = sluice__v1__transfer_manifest__get_packed_size(&manifest);
-    (void)buf_reserve(&job->manifest, len);
-    job->manifest.len = sluice__v1__transfer_manifest__pack(&manifest, job->manifest.data);
-}
-
-static int make_manifest(void *arg, struct err *err)
-{
-    struct transfer_job *job = arg;
-    (void)err;
-    fill_manifest(job);
-    char *hex = arena_alloc(&job->scripts, 2 * job->manifest.len + 3);
-    (void)snprintf(hex, 3, "\\x");
-    hex_encode(job->manifest.data, job->manifest.len, hex + 2);
-    script_param(&job->script.steps[job->script.at], hex);
-    return 0;
-}
-
-static void add_read_back(struct script *script, const struct db_sql *sql)
-{
-    struct script_step *step = script_add(script, sql->text);
-    step->row = on_found;
-    step->check = check_found;
-}
-
-/* Rows are read back once: those of the table itself where it holds nothing else, else the staged ones. */
-static int add_rows(struct transfer_job *job, struct script *script, struct err *err)
-{
-    struct arena *arena = &job->scripts;
-    const char *table = schema_writer_table(job->writer);
-    const char *columns = schema_writer_columns(job->writer);
-    bool replace = job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE;
-    struct db_sql sql;
-    if ((replace ? schema_plan_query(job->target_plan, NULL, NULL, 0, arena, &sql, err)
-                 : schema_plan_copy(job->target_plan, job->staging, arena, &sql, err)) < 0)
-        return -1;
-    if (replace) {
-        /* Not TRUNCATE: readers see the old rows until the new ones are there, and the role need not
-         * own the table. Not a swap of names: grants, views, indexes and foreign keys stay. */
-        (void)script_add(script,
-                         arena_format(arena, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", table));
-        (void)script_add(script, arena_format(arena, "DELETE FROM %s", table));
-    } else {
-        add_read_back(script, &sql);
-    }
-    struct script_step *step =
-        script_add(script, arena_format(arena, "INSERT INTO %s (%s) SELECT %s FROM %s", table,
-                                        columns, columns, job->staging));
-    step->check = check_inserted;
-    if (replace)
-        add_read_back(script, &sql);
-    return 0;
-}
-
-static void on_publish_done(void *arg, const struct err *err);
-
-void target_publish(struct transfer_job *job)
-{
-    struct script *script = new_script(job);
-    struct err err = ERR_INIT;
-    copy_digest_init(&job->found);
-    (void)script_add(script, "BEGIN");
-    struct script_step *step =
-        script_add(script, "UPDATE " TRANSFER_PROGRESS " SET updated_at = now() WHERE job ="
-                           " $1::uuid AND epoch = $2::bigint AND chunks = $3::bigint AND manifest"
-                           " IS NULL");
-    add_fence(job, step);
-    script_param(step, arena_format(&job->scripts, "%llu", (unsigned long long)job->chunks));
-    step->check = check_fenced;
-    if (add_rows(job, script, &err) < 0) {
-        job_fail(job, &err);
-        return;
-    }
-    step = script_add(script, "UPDATE " TRANSFER_PROGRESS " SET manifest = $3::bytea, updated_at ="
-                              " now() WHERE job = $1::uuid AND epoch = $2::bigint");
-    add_fence(job, step);
-    step->before = make_manifest;
-    step->check = check_fenced;
-    (void)script_add(script, arena_format(&job->scripts, "DROP TABLE %s", job->staging));
-    step = script_add(script, "COMMIT");
-    step->before = check_live;
-    script_run(script, job->dest, job_deadline(job, JOB_PUBLISH_MS), on_publish_done);
-}
-
-static void on_publish_resolved(void *arg, const struct err *err)
-{
-    struct transfer_job *job = arg;
-    if (err != NULL && may_resolve(job, err))
-        resolve_later(job, err, on_publish_resolved);
-    else if (err != NULL)
-        fail(job, err);
-    else if (job->published)
-        job_published(job);
-    else
-        target_publish(job);
-}
-
-static void on_publish_done(void *arg, const struct err *err)
-{
-    struct transfer_job *job = arg;
-    if (err == NULL)
-        job_published(job);
-    else if (may_resolve(job, err))
-        resolve_later(job, err, on_publish_resolved);
-    else
-        fail(job, err);
+        target_fail(job, err);
 }
 
 /* --- clean -------------------------------------------------------------------------------------------- */
@@ -555,7 +370,7 @@ static void on_publish_done(void *arg, const struct err *err)
 static int check_unpublished(void *arg, const struct db_rows *rows, struct err *err)
 {
     struct transfer_job *job = arg;
-    if (db_row_count(rows) == 1 && !take_manifest(job, db_value(rows, 0, 0)))
+    if (db_row_count(rows) == 1 && !target_take_manifest(job, db_value(rows, 0, 0)))
         return 0;
     return err_set(err, ERR_ABORTED, "TRANSFER_LOST", "there is nothing to clean");
 }
@@ -596,12 +411,12 @@ void target_clean(struct transfer_job *job)
         loop_task_post(job->options->loop, &job->end);
         return;
     }
-    struct script *script = new_script(job);
+    struct script *script = target_script(job);
     add_first_begin(script);
     struct script_step *step =
         script_add(script, "UPDATE " TRANSFER_PROGRESS " SET epoch = $2::bigint WHERE job ="
                            " $1::uuid AND epoch <= $2::bigint RETURNING manifest");
-    add_fence(job, step);
+    target_add_fence(job, step);
     step->check = check_unpublished;
     (void)script_add(script, arena_format(&job->scripts, "DROP TABLE IF EXISTS %s", job->staging));
     step = script_add(script, "DELETE FROM " TRANSFER_PROGRESS " WHERE job = $1::uuid");
