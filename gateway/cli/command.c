@@ -26,7 +26,7 @@ static const struct cli_command commands[] = {
       REMOTE, .run = verify_run, .options = { OPT_PURPOSE, OPT_AGREEMENT, ROWS } },
     { "transfer", "create", "DATASET TARGET", 2, 2, MSG_SUM_TRANSFER_CREATE,
       MSG_HELP_TRANSFER_CREATE, REMOTE, .run = transfer_create,
-      .options = { OPT_PURPOSE, OPT_AGREEMENT, OPT_FILTER, OPT_FIELDS, OPT_APPEND,
+      .options = { OPT_PURPOSE, OPT_AGREEMENT, OPT_FILTER, OPT_FIELDS, OPT_APPEND, OPT_UPSERT,
                    OPT_ROWS_PER_SECOND, OPT_FOLLOW, ROWS } },
     { "transfer", "list", "", 0, 0, MSG_SUM_TRANSFER_LIST, MSG_HELP_TRANSFER_LIST, REMOTE,
       .run = transfer_list, .options = { ROWS } },

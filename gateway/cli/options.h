@@ -107,6 +107,7 @@ enum cli_option {
     OPT_PROVIDE_DAYS,
     OPT_CLOCK,
     OPT_APPEND,
+    OPT_UPSERT,
     OPT_COUNT
 };
 

@@ -147,9 +147,14 @@ int transfer_watch(struct cli *cli)
 static json_t *create_request(struct cli *cli)
 {
     const char *fields = cli_option_text(cli, OPT_FIELDS, NULL);
+    bool append = cli_option_set(cli, OPT_APPEND), upsert = cli_option_set(cli, OPT_UPSERT);
     json_t *request, *names = NULL;
     long rate;
 
+    if (append && upsert) {
+        (void)cli_usage(cli, MSG_TRANSFER_MODES, NULL);
+        return NULL;
+    }
     if (!cli_option_required(cli, OPT_PURPOSE) ||
         !cli_option_number(cli, OPT_ROWS_PER_SECOND, 1, RATE_MAX, 0, &rate))
         return NULL;
@@ -158,7 +163,10 @@ static json_t *create_request(struct cli *cli)
         return NULL;
     }
     request = json_pack("{s:s, s:s, s:s}", "dataset", cli->operands[0], "target", cli->operands[1],
-                        "mode", cli_option_set(cli, OPT_APPEND) ? "APPEND" : "REPLACE");
+                        "mode",
+                        append   ? "APPEND"
+                        : upsert ? "UPSERT"
+                                 : "REPLACE");
     remote_add_text(request, "purpose", cli_option_text(cli, OPT_PURPOSE, NULL));
     remote_add_text(request, "agreement", cli_option_text(cli, OPT_AGREEMENT, NULL));
     remote_add_text(request, "filter", cli_option_text(cli, OPT_FILTER, NULL));

@@ -32,6 +32,8 @@ static const struct sqlstate_rule rules[] = {
     { "42", ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT", text_drift },
     { "3F000", ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT", text_drift },
     { "0A000", ERR_FAILED_PRECONDITION, "SCHEMA_DRIFT", text_drift },
+    { "21000", ERR_FAILED_PRECONDITION, "KEY_TWICE",
+      "two rows of one key cannot be written at the same time" },
     { "22", ERR_INVALID_ARGUMENT, "VALUE_INVALID",
       "a value does not fit the type of its field; correct the request" },
     { "23505", ERR_ALREADY_EXISTS, "DUPLICATE_KEY", "a row with this key exists already" },

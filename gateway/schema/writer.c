@@ -77,6 +77,49 @@ const char *schema_writer_columns(const struct schema_writer *writer)
     return writer->column_list;
 }
 
+/* --- lists of columns ----------------------------------------------------------------------------
+ */
+
+static bool is_key_column(const struct schema_writer *writer, size_t index)
+{
+    for (size_t i = 0; i < writer->target.order_count; i++)
+        if (writer->target.order[i] == index)
+            return true;
+    return false;
+}
+
+static void add_column_by(struct buf *list, const char *pattern, const char *separator,
+                          const char *quoted)
+{
+    (void)buf_append_str(list, list->len > 0 ? separator : "");
+    for (; *pattern != '\0'; pattern++) {
+        if (*pattern == '%')
+            (void)buf_append_str(list, quoted);
+        else
+            (void)buf_append_byte(list, (uint8_t)*pattern);
+    }
+}
+
+const char *schema_writer_each(const struct schema_writer *writer, enum schema_writer_part part,
+                               const char *pattern, const char *separator, struct arena *arena)
+{
+    struct buf list;
+    buf_init(&list, (size_t)MAPPING_COLUMNS_MAX * 512);
+    if (part == WRITER_KEY)
+        for (size_t i = 0; i < writer->target.order_count; i++)
+            add_column_by(&list, pattern, separator,
+                          writer->target.columns[writer->target.order[i]].quoted);
+    for (size_t i = 0; part != WRITER_KEY && i < writer->column_count; i++) {
+        const struct writer_column *column = &writer->columns[i];
+        if (part == WRITER_DATA ? column->source != SOURCE_FILL
+                                : !is_key_column(writer, column->index))
+            add_column_by(&list, pattern, separator, column->column->quoted);
+    }
+    const char *text = arena_strndup(arena, buf_cstr(&list), list.len);
+    buf_fini(&list);
+    return text;
+}
+
 /* --- values -------------------------------------------------------------------------------------
  */
 

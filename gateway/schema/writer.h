@@ -41,6 +41,16 @@ void schema_writer_set_batch(struct schema_writer *writer, const char *batch);
 const char *schema_writer_table(const struct schema_writer *writer);
 const char *schema_writer_columns(const struct schema_writer *writer);
 
+/* The columns of a part, each put for % of `pattern`, joined by `separator`: lists for statements. In the
+ * arena; "" for no column. KEY in the order of the key, the others in that of schema_writer_columns. */
+enum schema_writer_part {
+    WRITER_KEY,
+    WRITER_REST, /* all but the key */
+    WRITER_DATA, /* all that a field feeds: what `fill:` writes is left out */
+};
+const char *schema_writer_each(const struct schema_writer *writer, enum schema_writer_part part,
+                               const char *pattern, const char *separator, struct arena *arena);
+
 /* Appends one tuple (field count, then length and bytes a column), or nothing when the record is
  * quarantined: report_r has field, rule and stable code. Hostile bytes are quarantined too. -1 only
  * with RESOURCE_EXHAUSTED/OUTPUT_FULL when `tuple` is full. */

@@ -100,9 +100,10 @@ static enum step_result create_check(struct call *call)
     admin->owner = state->grant.dataset->department;
     if (request->mode != SLUICE__V1__TRANSFER_MODE__TRANSFER_MODE_UNSPECIFIED &&
         request->mode != SLUICE__V1__TRANSFER_MODE__REPLACE &&
-        request->mode != SLUICE__V1__TRANSFER_MODE__APPEND) {
+        request->mode != SLUICE__V1__TRANSFER_MODE__APPEND &&
+        request->mode != SLUICE__V1__TRANSFER_MODE__UPSERT) {
         (void)err_set(&call->err, ERR_INVALID_ARGUMENT, "MODE_INVALID",
-                      "the mode is replace or append");
+                      "the mode is replace, append or upsert");
         return STEP_FAIL;
     }
     if (request->rows_per_second < 0 || request->rows_per_second > TRANSFER_RATE_MAX) {
@@ -160,7 +161,10 @@ static enum step_result create_insert(struct call *call)
         request->target,
         state->target->source,
         state->table,
-        request->mode == SLUICE__V1__TRANSFER_MODE__APPEND ? "2" : "1",
+        arena_format(arena, "%d",
+                     request->mode != SLUICE__V1__TRANSFER_MODE__TRANSFER_MODE_UNSPECIFIED
+                         ? (int)request->mode
+                         : (int)SLUICE__V1__TRANSFER_MODE__REPLACE),
         request->filter,
         request->fields != NULL
             ? agreement_array(arena, request->fields->paths, request->fields->n_paths)

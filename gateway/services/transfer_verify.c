@@ -73,10 +73,10 @@ static int open_verify(struct call *call, struct verify *verify)
         return err_set(&call->err, ERR_PERMISSION_DENIED, "NOT_CONSUMER",
                        "the table is another department's; its own people verify it");
     if (manifest == NULL || manifest->table_root.len != MERKLE_HASH_BYTES)
-        return err_set(
-            &call->err, ERR_FAILED_PRECONDITION, "TRANSFER_NOT_VERIFIABLE",
-            "only a transfer that has succeeded, with mode replace, can be compared with "
-            "its table");
+        return err_set(&call->err, ERR_FAILED_PRECONDITION, "TRANSFER_NOT_VERIFIABLE",
+                       "only a transfer that has succeeded, with mode replace, can be compared "
+                       "with its table: "
+                       "with the others the table holds rows that no transfer sent");
     struct gateway_dataset *target = gateway_dataset_find(gateway, transfer->target);
     if (target == NULL)
         return err_set(&call->err, ERR_NOT_FOUND, "TARGET_NOT_FOUND",

@@ -53,6 +53,15 @@ struct job_chunk {
     uint64_t rows;
 };
 
+/* What became of the rows that were sent, where they are put in place by their key. */
+struct job_upserted {
+    uint64_t inserted;
+    uint64_t updated;
+    uint64_t unchanged;
+    uint64_t
+        conflicts; /* somebody else changed the target's row: it stays, both versions are kept */
+};
+
 struct job_op {
     struct db_lease *lease;
     struct db_sql sql;
@@ -111,7 +120,9 @@ struct transfer_job {
     struct job_digest found; /* being read back */
     uint8_t root[MERKLE_HASH_BYTES];
     uint8_t table_root[MERKLE_HASH_BYTES];
-    uint64_t chunks; /* committed */
+    uint64_t chunks;          /* committed */
+    int64_t published_before; /* transfers into this table, when this one had not read yet */
+    struct job_upserted upserted;
     bool read_all;
     bool paused;            /* the source waits */
     int64_t read_from_us;   /* when the first row was asked for */
@@ -205,6 +216,25 @@ void target_resolve_later(struct transfer_job *job, const struct err *err, scrip
 /* --- publish.c ------------------------------------------------------------------------------------ */
 /* Reads back, compares, puts in place; goes on in job_published. */
 void target_publish(struct transfer_job *job);
+
+/* --- upsert.c ------------------------------------------------------------------------------------- */
+static inline bool job_by_key(const struct transfer_job *job)
+{
+    return job->mode == SLUICE__V1__TRANSFER_MODE__UPSERT;
+}
+/* Step of the preparation: the table has the key that rows are found by. */
+void upsert_add_check(struct transfer_job *job, struct script *script);
+/* Steps behind the read-back and the table's lock. */
+void upsert_add(struct transfer_job *job, struct script *script);
+
+/* --- ledger.c ------------------------------------------------------------------------------------- */
+/* Steps of the preparation: the gateway's own tables, and how often the target was written. */
+void ledger_add_tables(struct script *script);
+void ledger_add_look(struct transfer_job *job, struct script *script);
+/* Steps of the last transaction: it is this job's turn; its rows are ours; conflicts leave the staging table. */
+void ledger_add_turn(struct transfer_job *job, struct script *script);
+void ledger_add_write(struct transfer_job *job, struct script *script);
+void ledger_add_conflicts(struct transfer_job *job, struct script *script);
 
 /* --- entry.c -------------------------------------------------------------------------------------- */
 /* The decision on the chunk to be sent; `done` gets NULL once it is durable. */

@@ -81,6 +81,13 @@ static void fill_manifest(struct transfer_job *job)
             (ProtobufCBinaryData){ .data = job->table_root, .len = sizeof job->table_root };
     manifest.schema_digest = digest;
     manifest.chunks = (int64_t)job->chunks;
+    Sluice__V1__TransferUpserted upserted = SLUICE__V1__TRANSFER_UPSERTED__INIT;
+    upserted.inserted = (int64_t)job->upserted.inserted;
+    upserted.updated = (int64_t)job->upserted.updated;
+    upserted.unchanged = (int64_t)job->upserted.unchanged;
+    upserted.conflicts = (int64_t)job->upserted.conflicts;
+    if (job_by_key(job))
+        manifest.upserted = &upserted;
     buf_reset(&job->manifest);
     size_t len = sluice__v1__transfer_manifest__get_packed_size(&manifest);
     (void)buf_reserve(&job->manifest, len);
@@ -106,33 +113,64 @@ static void add_read_back(struct script *script, const struct db_sql *sql)
     step->check = check_found;
 }
 
-/* Rows are read back once: those of the table itself where it holds nothing else, else the staged ones. */
+static void add_lock(struct transfer_job *job, struct script *script)
+{
+    (void)script_add(script,
+                     arena_format(&job->scripts, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
+                                  schema_writer_table(job->writer)));
+}
+
+static void add_insert(struct transfer_job *job, struct script *script)
+{
+    const char *columns = schema_writer_columns(job->writer);
+    struct script_step *step = script_add(
+        script, arena_format(&job->scripts, "INSERT INTO %s (%s) SELECT %s FROM %s",
+                             schema_writer_table(job->writer), columns, columns, job->staging));
+    step->check = check_inserted;
+}
+
+/* Not TRUNCATE: readers see the old rows until the new ones are there, and the role need not own the
+ * table. Not a swap of names: grants, views, indexes and foreign keys stay. */
+static int add_replace(struct transfer_job *job, struct script *script, struct err *err)
+{
+    struct db_sql sql;
+    if (schema_plan_query(job->target_plan, NULL, NULL, 0, &job->scripts, &sql, err) < 0)
+        return -1;
+    ledger_add_turn(job, script);
+    add_lock(job, script);
+    (void)script_add(
+        script, arena_format(&job->scripts, "DELETE FROM %s", schema_writer_table(job->writer)));
+    add_insert(job, script);
+    add_read_back(script, &sql);
+    return 0;
+}
+
+/* The table holds other rows too, so the staged ones are read back. */
+static int add_to_others(struct transfer_job *job, struct script *script, struct err *err)
+{
+    struct db_sql sql;
+    if (schema_plan_copy(job->target_plan, job->staging, &job->scripts, &sql, err) < 0)
+        return -1;
+    add_read_back(script, &sql);
+    if (!job_by_key(job)) {
+        ledger_add_turn(job, script);
+        add_insert(job, script);
+        return 0;
+    }
+    (void)script_add(script, arena_format(&job->scripts, "ANALYZE %s", job->staging));
+    ledger_add_turn(job, script);
+    add_lock(job, script);
+    upsert_add(job, script);
+    return 0;
+}
+
 static int add_rows(struct transfer_job *job, struct script *script, struct err *err)
 {
-    struct arena *arena = &job->scripts;
-    const char *table = schema_writer_table(job->writer);
-    const char *columns = schema_writer_columns(job->writer);
-    bool replace = job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE;
-    struct db_sql sql;
-    if ((replace ? schema_plan_query(job->target_plan, NULL, NULL, 0, arena, &sql, err)
-                 : schema_plan_copy(job->target_plan, job->staging, arena, &sql, err)) < 0)
-        return -1;
-    if (replace) {
-        /* Not TRUNCATE: readers see the old rows until the new ones are there, and the role need not
-         * own the table. Not a swap of names: grants, views, indexes and foreign keys stay. */
-        (void)script_add(script,
-                         arena_format(arena, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", table));
-        (void)script_add(script, arena_format(arena, "DELETE FROM %s", table));
-    } else {
-        add_read_back(script, &sql);
-    }
-    struct script_step *step =
-        script_add(script, arena_format(arena, "INSERT INTO %s (%s) SELECT %s FROM %s", table,
-                                        columns, columns, job->staging));
-    step->check = check_inserted;
-    if (replace)
-        add_read_back(script, &sql);
-    return 0;
+    int added = job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE ? add_replace(job, script, err)
+                                                                : add_to_others(job, script, err);
+    if (added == 0)
+        ledger_add_write(job, script);
+    return added;
 }
 
 static void on_publish_done(void *arg, const struct err *err);

@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "pg/db.h"
 
-enum { SCRIPT_STEPS_MAX = 16, SCRIPT_PARAMS_MAX = 6, SCRIPT_PIECES = 3 };
+enum { SCRIPT_STEPS_MAX = 20, SCRIPT_PARAMS_MAX = 6, SCRIPT_PIECES = 3 };
 
 /* Looks at an answer; -1 with `err` ends the script. */
 typedef int (*script_check_fn)(void *arg, const struct db_rows *rows, struct err *err);

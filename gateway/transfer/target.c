@@ -33,6 +33,9 @@ static const struct {
     { "VALUE_INVALID", "TARGET_VALUE", "the target's database refuses a value" },
     { "DUPLICATE_KEY", "TARGET_CONSTRAINT",
       "the target table has a row of the same key already, so that nothing was put in place" },
+    { "KEY_TWICE", "TARGET_CONSTRAINT",
+      "two of the rows that were sent have one key in the target table, so that nothing was put in "
+      "place" },
     { "CONSTRAINT_VIOLATED", "TARGET_CONSTRAINT",
       "the target table refuses the rows by one of its constraints, so that nothing was put in "
       "place" },
@@ -142,9 +145,10 @@ static int check_rights(void *arg, const struct db_rows *rows, struct err *err)
 {
     (void)arg;
     if (!db_bool(db_value(rows, 0, 0)))
-        return err_set(err, ERR_FAILED_PRECONDITION, "TARGET_PERMISSION",
-                       "the gateway's role may not read, fill and empty the target table; grant it "
-                       "SELECT, INSERT and, to replace, DELETE");
+        return err_set(
+            err, ERR_FAILED_PRECONDITION, "TARGET_PERMISSION",
+            "the gateway's role may not read and change the target table as the mode needs "
+            "it; grant it SELECT, INSERT and, to replace, DELETE or, to upsert, UPDATE");
     if (!db_bool(db_value(rows, 0, 1)))
         return err_set(err, ERR_FAILED_PRECONDITION, "TARGET_NOT_PREPARED",
                        "the target's database has no schema \"" TRANSFER_SCHEMA
@@ -195,11 +199,6 @@ static void on_claimed(void *arg, const struct err *err)
     script_run(script, job->dest, job_deadline(job, JOB_STATEMENT_MS), on_prepared);
 }
 
-static const char progress_table_sql[] =
-    "CREATE TABLE IF NOT EXISTS " TRANSFER_PROGRESS " (job uuid PRIMARY KEY, epoch bigint NOT NULL,"
-    " chunks bigint NOT NULL DEFAULT 0, manifest bytea,"
-    " updated_at timestamptz NOT NULL DEFAULT now())";
-
 void target_prepare(struct transfer_job *job)
 {
     struct script *script = target_script(job);
@@ -216,13 +215,18 @@ void target_prepare(struct transfer_job *job)
     step = script_add(
         script,
         "SELECT pg_catalog.has_table_privilege($1, 'SELECT') AND pg_catalog.has_table_privilege($1,"
-        " 'INSERT') AND ($2::boolean OR pg_catalog.has_table_privilege($1, 'DELETE')),"
+        " 'INSERT') AND ($2 = '' OR pg_catalog.has_table_privilege($1, $2)),"
         " coalesce((SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') FROM"
         " pg_catalog.pg_namespace WHERE nspname = '" TRANSFER_SCHEMA "'), false)");
     script_param(step, schema_writer_table(job->writer));
-    script_param(step, job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE ? "false" : "true");
+    script_param(step, job_by_key(job)                                   ? "UPDATE"
+                       : job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE ? "DELETE"
+                                                                         : "");
     step->check = check_rights;
-    (void)script_add(script, progress_table_sql);
+    if (job_by_key(job))
+        upsert_add_check(job, script);
+    ledger_add_tables(script);
+    ledger_add_look(job, script);
     step =
         script_add(script, "INSERT INTO " TRANSFER_PROGRESS " AS p (job, epoch) VALUES ($1::uuid,"
                            " $2::bigint) ON CONFLICT (job) DO UPDATE SET epoch = excluded.epoch,"

@@ -120,6 +120,31 @@ static void test_reading_ignores_the_section(void **state)
     schema_bundle_free(&bundle);
 }
 
+/* Lists of columns for statements: a name may hold what the pattern uses. */
+static void test_columns_by_part(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct arena arena;
+    struct schema_bundle *bundle = everything(
+        "", "  id: i\n  text: 'a% \"b'\n  mail: m\nwrite: {fill: {at: now, run: batch}}\n", &err);
+    if (bundle == NULL)
+        fail_msg("%s", err.text);
+    struct schema_writer *writer = writer_of(bundle);
+    arena_init(&arena);
+    assert_string_equal(schema_writer_each(writer, WRITER_KEY, "t.% = s.%", " AND ", &arena),
+                        "t.\"i\" = s.\"i\"");
+    assert_string_equal(schema_writer_each(writer, WRITER_REST, "% = excluded.%", ", ", &arena),
+                        "\"a% \"\"b\" = excluded.\"a% \"\"b\", \"m\" = excluded.\"m\", "
+                        "\"at\" = excluded.\"at\", \"run\" = excluded.\"run\"");
+    assert_string_equal(schema_writer_each(writer, WRITER_DATA, "s.%", ", ", &arena),
+                        "s.\"i\", s.\"a% \"\"b\", s.\"m\"");
+    assert_string_equal(schema_writer_each(writer, WRITER_KEY, "", "", &arena), "");
+    arena_fini(&arena);
+    schema_writer_free(&writer);
+    schema_bundle_free(&bundle);
+}
+
 static void test_field_choice_limits_columns(void **state)
 {
     (void)state;
@@ -604,6 +629,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mappings_are_judged),
         cmocka_unit_test(test_reading_ignores_the_section),
+        cmocka_unit_test(test_columns_by_part),
         cmocka_unit_test(test_field_choice_limits_columns),
         cmocka_unit_test(test_records_become_tuples),
         cmocka_unit_test(test_full_buffer_changes_nothing),
