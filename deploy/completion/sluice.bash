@@ -87,6 +87,7 @@ _sluice() {
     --extension-days) return ;;
     --provide-days) return ;;
     --clock) COMPREPLY=($(compgen -W "received completed" -- "$current")); return ;;
+    --cursor) return ;;
   esac
   if [[ -z $first && $current != -* ]]; then
     COMPREPLY=($(compgen -W "catalog lookup query verify transfer agreement application calendar audit quality schema config doctor control department officer version completion" -- "$current")); return
@@ -116,7 +117,7 @@ _sluice() {
     "lookup "*) options=" --purpose --agreement --fields --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "query "*) options=" --purpose --filter --fields --limit --page-size --agreement --resume --strict --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "verify "*) options=" --purpose --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
-    "transfer create") options=" --purpose --agreement --filter --fields --append --upsert --rows-per-second --follow --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "transfer create") options=" --purpose --agreement --filter --fields --append --upsert --cursor --rows-per-second --follow --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "transfer list") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "transfer show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "transfer watch") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -126,6 +126,7 @@ listen_addresses = '127.0.0.1'
 port = $3
 unix_socket_directories = '${2//\'/\'\'}'
 max_connections = 200
+max_prepared_transactions = 8
 shared_buffers = 128MB
 password_encryption = 'scram-sha-256'
 fsync = on

@@ -103,6 +103,7 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_PROVIDE_DAYS] = { "provide-days", 0, "N", NULL, MSG_OPT_PROVIDE_DAYS },
     [OPT_CLOCK] = { "clock", 0, "START", "received completed", MSG_OPT_CLOCK },
     [OPT_APPEND] = { "append", 0, NULL, NULL, MSG_OPT_APPEND },
+    [OPT_CURSOR] = { "cursor", 0, "FIELD", NULL, MSG_OPT_CURSOR },
     [OPT_UPSERT] = { "upsert", 0, NULL, NULL, MSG_OPT_UPSERT },
     [OPT_OUT] = { "out", 'o', "PATH", "@file", MSG_OPT_OUT },
 };

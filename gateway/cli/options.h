@@ -108,6 +108,7 @@ enum cli_option {
     OPT_CLOCK,
     OPT_APPEND,
     OPT_UPSERT,
+    OPT_CURSOR,
     OPT_COUNT
 };
 

@@ -144,18 +144,35 @@ int transfer_watch(struct cli *cli)
 /* --- create -------------------------------------------------------------------------------------------
  */
 /* NULL after a usage complaint. */
+static const char *mode_asked(struct cli *cli)
+{
+    static const struct {
+        enum cli_option option;
+        const char *name;
+    } modes[] = { { OPT_APPEND, "APPEND" }, { OPT_UPSERT, "UPSERT" }, { OPT_CURSOR, "CURSOR" } };
+    const char *mode = NULL;
+
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        if (!cli_option_set(cli, modes[i].option))
+            continue;
+        if (mode != NULL) {
+            (void)cli_usage(cli, MSG_TRANSFER_MODES, NULL);
+            return NULL;
+        }
+        mode = modes[i].name;
+    }
+    return mode != NULL ? mode : "REPLACE";
+}
+
+/* NULL after a usage complaint. */
 static json_t *create_request(struct cli *cli)
 {
     const char *fields = cli_option_text(cli, OPT_FIELDS, NULL);
-    bool append = cli_option_set(cli, OPT_APPEND), upsert = cli_option_set(cli, OPT_UPSERT);
+    const char *mode = mode_asked(cli);
     json_t *request, *names = NULL;
     long rate;
 
-    if (append && upsert) {
-        (void)cli_usage(cli, MSG_TRANSFER_MODES, NULL);
-        return NULL;
-    }
-    if (!cli_option_required(cli, OPT_PURPOSE) ||
+    if (mode == NULL || !cli_option_required(cli, OPT_PURPOSE) ||
         !cli_option_number(cli, OPT_ROWS_PER_SECOND, 1, RATE_MAX, 0, &rate))
         return NULL;
     if (fields != NULL && (names = text_split(fields)) == NULL) {
@@ -163,11 +180,9 @@ static json_t *create_request(struct cli *cli)
         return NULL;
     }
     request = json_pack("{s:s, s:s, s:s}", "dataset", cli->operands[0], "target", cli->operands[1],
-                        "mode",
-                        append   ? "APPEND"
-                        : upsert ? "UPSERT"
-                                 : "REPLACE");
+                        "mode", mode);
     remote_add_text(request, "purpose", cli_option_text(cli, OPT_PURPOSE, NULL));
+    remote_add_text(request, "cursor", cli_option_text(cli, OPT_CURSOR, NULL));
     remote_add_text(request, "agreement", cli_option_text(cli, OPT_AGREEMENT, NULL));
     remote_add_text(request, "filter", cli_option_text(cli, OPT_FILTER, NULL));
     remote_add_request_id(request);

@@ -529,6 +529,20 @@ int schema_plan_copy(const struct schema_plan *plan, const char *table, struct a
     return 0;
 }
 
+bool schema_dataset_column(const struct schema_dataset *dataset, const char *field,
+                           const char **table_r, const char **column_r)
+{
+    const struct schema_mapping *mapping = dataset->mapping;
+    const struct schema_field *found = schema_message_field(dataset->type, field, strlen(field));
+    const struct mapping_leaf *leaf = found != NULL ? mapping_leaf_of(mapping, found) : NULL;
+    if (mapping->table_quoted == NULL || leaf == NULL || leaf->part_count != 1 ||
+        leaf->parts[0].kind != PART_WHOLE || leaf->child != NULL)
+        return false;
+    *table_r = mapping->table_quoted;
+    *column_r = mapping->columns[leaf->parts[0].column].name;
+    return true;
+}
+
 /* --- rows ---------------------------------------------------------------------------------------
  */
 

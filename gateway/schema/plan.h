@@ -143,6 +143,11 @@ struct schema_verdict {
 int schema_plan_row_judge(const struct schema_plan *plan, const struct db_rows *rows, int row,
                           struct schema_verdict *verdicts_r, struct err *err);
 
+/* Where a top-level field is stored whole: the quoted table and the column's own name, borrowed. False when it
+ * is put together, or comes from a query. */
+bool schema_dataset_column(const struct schema_dataset *dataset, const char *field,
+                           const char **table_r, const char **column_r);
+
 /* True when the mapping fills this top-level field, or one below it. */
 bool schema_dataset_maps(const struct schema_dataset *dataset, const struct schema_field *field);
 

@@ -5,6 +5,7 @@
 #include "schema/writer.h"
 #include "services/agreement_rows.h"
 #include "services/transfer_rows.h"
+#include "transfer/cursor.h"
 #include "transfer/transfer.h"
 
 enum { TRANSFER_PAGE_DEFAULT = 100, TRANSFER_PAGE_MAX = 1000, TRANSFER_FILTER_BYTES_MAX = 8192 };
@@ -68,6 +69,19 @@ static int check_filter(struct call *call, const struct create_call *state)
     return 0;
 }
 
+static int check_cursor(struct call *call, const struct create_call *state)
+{
+    const Sluice__V1__CreateTransferRequest *request = create_request(call);
+    bool cursor = request->mode == SLUICE__V1__TRANSFER_MODE__CURSOR;
+    if (cursor != (request->cursor[0] != '\0'))
+        return err_set(&call->err, ERR_INVALID_ARGUMENT, "CURSOR_REQUIRED",
+                       "a cursor goes with the mode cursor, and that mode needs one");
+    if (!cursor)
+        return 0;
+    return transfer_cursor_check(state->grant.dataset, request->cursor,
+                                 authz_answer_granted(&state->grant), &call->err);
+}
+
 static enum step_result create_check(struct call *call)
 {
     const Sluice__V1__CreateTransferRequest *request = create_request(call);
@@ -101,9 +115,10 @@ static enum step_result create_check(struct call *call)
     if (request->mode != SLUICE__V1__TRANSFER_MODE__TRANSFER_MODE_UNSPECIFIED &&
         request->mode != SLUICE__V1__TRANSFER_MODE__REPLACE &&
         request->mode != SLUICE__V1__TRANSFER_MODE__APPEND &&
-        request->mode != SLUICE__V1__TRANSFER_MODE__UPSERT) {
+        request->mode != SLUICE__V1__TRANSFER_MODE__UPSERT &&
+        request->mode != SLUICE__V1__TRANSFER_MODE__CURSOR) {
         (void)err_set(&call->err, ERR_INVALID_ARGUMENT, "MODE_INVALID",
-                      "the mode is replace, append or upsert");
+                      "the mode is replace, append, upsert or cursor");
         return STEP_FAIL;
     }
     if (request->rows_per_second < 0 || request->rows_per_second > TRANSFER_RATE_MAX) {
@@ -111,7 +126,10 @@ static enum step_result create_check(struct call *call)
                       "rows_per_second is 0, for no limit, or 1 to %d", TRANSFER_RATE_MAX);
         return STEP_FAIL;
     }
-    return check_target(call, state) < 0 || check_filter(call, state) < 0 ? STEP_FAIL : STEP_NEXT;
+    return check_target(call, state) < 0 || check_filter(call, state) < 0 ||
+                   check_cursor(call, state) < 0
+               ? STEP_FAIL
+               : STEP_NEXT;
 }
 
 static char *hex_param(struct arena *arena, const uint8_t *data, size_t len)
@@ -128,9 +146,10 @@ static const char create_sql[] =
     "WITH fresh AS (INSERT INTO control.transfer (id, request_id, created_by, created_kind,"
     " consumer_department, consumer_name, credential, dataset, owner_department, agreement, "
     "purpose,"
-    " target, target_database, target_table, mode, filter, fields, salt, rows_per_second)"
+    " target, target_database, target_table, mode, filter, fields, salt, rows_per_second, "
+    "cursor_field)"
     " VALUES ($1::uuid, $2, $3, $4::smallint, $5, $6, $7::bytea, $8, $9, $10, $11, $12, $13, $14,"
-    " $15::smallint, $16, $17::text[], $18::bytea, $19::bigint)"
+    " $15::smallint, $16, $17::text[], $18::bytea, $19::bigint, $20)"
     " ON CONFLICT (created_by, request_id) DO NOTHING"
     " RETURNING *),"
     " answer AS (SELECT * FROM fresh UNION ALL SELECT * FROM control.transfer"
@@ -171,6 +190,7 @@ static enum step_result create_insert(struct call *call)
             : "{}",
         hex_param(arena, salt, sizeof salt),
         arena_format(arena, "%lld", (long long)request->rows_per_second),
+        request->cursor,
     };
     struct db_sql sql = { .text = arena_format(arena, create_sql, transfer_columns),
                           .param_count = sizeof params / sizeof params[0],

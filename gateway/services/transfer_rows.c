@@ -11,7 +11,7 @@ const char transfer_columns[] =
     " coalesce(owner, ''), (extract(epoch FROM created_at) * 1000000)::bigint,"
     " coalesce((extract(epoch FROM started_at) * 1000000)::bigint, 0),"
     " coalesce((extract(epoch FROM ended_at) * 1000000)::bigint, 0), wanted::integer, salt,"
-    " rows_per_second";
+    " rows_per_second, cursor_field";
 
 static Sluice__V1__TransferCounts *counts_of(struct arena *arena, const struct db_rows *rows,
                                              int row)
@@ -92,6 +92,7 @@ Sluice__V1__Transfer *transfer_from_row(struct arena *arena, const struct db_row
     out->started_at = timestamp_from_us(arena, db_int8(db_value(rows, row, 26)));
     out->ended_at = timestamp_from_us(arena, db_int8(db_value(rows, row, 27)));
     out->rows_per_second = db_int8(db_value(rows, row, 30));
+    out->cursor = db_text(arena, db_value(rows, row, 31));
     bool open = !transfer_has_ended(out);
     if (out->state != SLUICE__V1__TRANSFER_STATE__TRANSFER_SUCCEEDED)
         out->failure = failure_of(arena, rows, row);

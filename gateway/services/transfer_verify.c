@@ -72,6 +72,11 @@ static int open_verify(struct call *call, struct verify *verify)
     if (strcmp(transfer->consumer, call->identity.department) != 0) /* an officer of the owner */
         return err_set(&call->err, ERR_PERMISSION_DENIED, "NOT_CONSUMER",
                        "the table is another department's; its own people verify it");
+    if (transfer->mode == SLUICE__V1__TRANSFER_MODE__CURSOR)
+        return err_set(
+            &call->err, ERR_FAILED_PRECONDITION, "TRANSFER_NOT_VERIFIABLE",
+            "a copy by cursor does not see what the owner deleted, so its table is never "
+            "called equal to the source; replace it now and then to make it so");
     if (manifest == NULL || manifest->table_root.len != MERKLE_HASH_BYTES)
         return err_set(&call->err, ERR_FAILED_PRECONDITION, "TRANSFER_NOT_VERIFIABLE",
                        "only a transfer that has succeeded, with mode replace, can be compared "

@@ -233,7 +233,8 @@ static void on_snapshot(void *arg, const struct err *err)
         job_fail(job, err);
         return;
     }
-    if (schema_plan_query(job->grant.plan, job->filter, NULL, 0, &job->arena, &sql, &failed) < 0) {
+    if (cursor_open(job, &failed) < 0 ||
+        schema_plan_query(job->grant.plan, job->filter, NULL, 0, &job->arena, &sql, &failed) < 0) {
         job_fail(job, &failed);
         return;
     }
@@ -249,7 +250,9 @@ static void on_lease(void *arg, const struct err *err)
         job_fail(job, err);
         return;
     }
-    script_init(&job->script, job);
+    (void)target_script(job);
+    if (job->cursor.field[0] != '\0')
+        cursor_add_watermark(job, &job->script);
     (void)script_add(&job->script, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     struct script_step *step =
         script_add(&job->script, "SELECT pg_catalog.pg_current_snapshot()::text,"

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "transfer/cursor.h"
 
 int64_t job_deadline(const struct transfer_job *job, int64_t ms)
 {
@@ -118,6 +119,10 @@ static int open_job(struct transfer_job *job, struct err *err)
         if (job->filter == NULL)
             return -1;
     }
+    if (job->cursor.field[0] != '\0' &&
+        transfer_cursor_check(job->grant.dataset, job->cursor.field,
+                              authz_answer_granted(&job->grant), err) < 0)
+        return -1;
     job->writer = schema_writer_new(job->target, job->grant.fields, err);
     if (job->writer == NULL)
         return -1;

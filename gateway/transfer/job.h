@@ -62,6 +62,18 @@ struct job_upserted {
         conflicts; /* somebody else changed the target's row: it stays, both versions are kept */
 };
 
+/* Where an incremental copy begins, and where the next one will. Times in microseconds since 1970. */
+struct job_cursor {
+    const char *field; /* "" for other modes */
+    const char *stream;
+    bool has_from; /* else all rows are read */
+    int64_t from_us;
+    bool has_next;
+    int64_t next_us;
+    bool held_back; /* by prepared transactions */
+    bool index_missing;
+};
+
 struct job_op {
     struct db_lease *lease;
     struct db_sql sql;
@@ -123,6 +135,7 @@ struct transfer_job {
     uint64_t chunks;          /* committed */
     int64_t published_before; /* transfers into this table, when this one had not read yet */
     struct job_upserted upserted;
+    struct job_cursor cursor;
     bool read_all;
     bool paused;            /* the source waits */
     int64_t read_from_us;   /* when the first row was asked for */
@@ -220,12 +233,25 @@ void target_publish(struct transfer_job *job);
 /* --- upsert.c ------------------------------------------------------------------------------------- */
 static inline bool job_by_key(const struct transfer_job *job)
 {
-    return job->mode == SLUICE__V1__TRANSFER_MODE__UPSERT;
+    return job->mode == SLUICE__V1__TRANSFER_MODE__UPSERT ||
+           job->mode == SLUICE__V1__TRANSFER_MODE__CURSOR;
 }
 /* Step of the preparation: the table has the key that rows are found by. */
 void upsert_add_check(struct transfer_job *job, struct script *script);
 /* Steps behind the read-back and the table's lock. */
 void upsert_add(struct transfer_job *job, struct script *script);
+
+/* --- cursor.c ------------------------------------------------------------------------------------- */
+/* Step of the preparation: the last watermark. */
+void cursor_add_look(struct transfer_job *job, struct script *script);
+/* Steps at the source, each a transaction of its own, all before the snapshot is taken. */
+void cursor_add_watermark(struct transfer_job *job, struct script *script);
+/* The job's filter from here on: rows since the last watermark. */
+int cursor_open(struct transfer_job *job, struct err *err);
+/* Step of the last transaction, whatever the mode. */
+void cursor_add_keep(struct transfer_job *job, struct script *script);
+/* Lies in job->scripts. */
+Sluice__V1__TransferCursor *cursor_manifest(struct transfer_job *job);
 
 /* --- ledger.c ------------------------------------------------------------------------------------- */
 /* Steps of the preparation: the gateway's own tables, and how often the target was written. */

@@ -9,11 +9,12 @@
 #define TABLE_PUBLISHED "\"sluice\".\"transfer_table\""
 #define TABLE_WRITES    "\"sluice\".\"transfer_write\""
 #define TABLE_CONFLICTS "\"sluice\".\"transfer_conflict\""
+#define TABLE_LAST      "\"sluice\".\"transfer_watermark\"" /* the last to be made */
 
 /* Two jobs that come first at the same moment would both create; the lock lets one of them find it done. */
 static const char tables_sql[] =
     "DO $$ BEGIN"
-    " IF pg_catalog.to_regclass('" TABLE_CONFLICTS "') IS NOT NULL THEN RETURN; END IF;"
+    " IF pg_catalog.to_regclass('" TABLE_LAST "') IS NOT NULL THEN RETURN; END IF;"
     " PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('sluice.transfer'));"
     " CREATE TABLE IF NOT EXISTS " TRANSFER_PROGRESS
     " (job uuid PRIMARY KEY, epoch bigint NOT NULL,"
@@ -26,6 +27,9 @@ static const char tables_sql[] =
     " CREATE TABLE IF NOT EXISTS " TABLE_CONFLICTS " (target text, key jsonb, job uuid NOT NULL,"
     " held jsonb NOT NULL, sent jsonb NOT NULL, at timestamptz NOT NULL DEFAULT now(),"
     " PRIMARY KEY (target, key));"
+    " CREATE TABLE IF NOT EXISTS " TABLE_LAST " (target text, stream text, job uuid NOT NULL,"
+    " watermark timestamptz NOT NULL, at timestamptz NOT NULL DEFAULT now(),"
+    " PRIMARY KEY (target, stream));"
     " END $$";
 
 void ledger_add_tables(struct script *script)

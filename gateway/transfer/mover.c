@@ -285,7 +285,7 @@ static const char claim_sql[] =
     " RETURNING id::text, epoch::text, created_kind::integer, created_by, consumer_department,"
     " consumer_name, credential, dataset, agreement, purpose, target, mode::integer, filter,"
     " array_to_string(fields, E'\\x1f'), salt, attempts, wanted::integer,"
-    " rows_per_second";
+    " rows_per_second, cursor_field";
 
 static void take_name(struct db_value value, char *out, size_t size)
 {
@@ -321,6 +321,7 @@ static bool fill_job(struct transfer_job *job, const struct db_rows *rows)
     job->attempts = db_int4(db_value(rows, 0, 15));
     job->wanted = (enum job_wanted)db_int4(db_value(rows, 0, 16));
     job->rows_per_second = (uint64_t)db_int8(db_value(rows, 0, 17));
+    job->cursor.field = db_text(arena, db_value(rows, 0, 18));
     return uuid_parse(job->id, job->exchange_id) &&
            take_bytes(db_value(rows, 0, 6), job->who.credential, sizeof job->who.credential) &&
            take_bytes(db_value(rows, 0, 14), job->salt, sizeof job->salt);

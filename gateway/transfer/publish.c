@@ -88,6 +88,8 @@ static void fill_manifest(struct transfer_job *job)
     upserted.conflicts = (int64_t)job->upserted.conflicts;
     if (job_by_key(job))
         manifest.upserted = &upserted;
+    if (job->cursor.field[0] != '\0')
+        manifest.cursor = cursor_manifest(job);
     buf_reset(&job->manifest);
     size_t len = sluice__v1__transfer_manifest__get_packed_size(&manifest);
     (void)buf_reserve(&job->manifest, len);
@@ -168,9 +170,11 @@ static int add_rows(struct transfer_job *job, struct script *script, struct err 
 {
     int added = job->mode == SLUICE__V1__TRANSFER_MODE__REPLACE ? add_replace(job, script, err)
                                                                 : add_to_others(job, script, err);
-    if (added == 0)
-        ledger_add_write(job, script);
-    return added;
+    if (added < 0)
+        return -1;
+    ledger_add_write(job, script);
+    cursor_add_keep(job, script);
+    return 0;
 }
 
 static void on_publish_done(void *arg, const struct err *err);

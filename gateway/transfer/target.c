@@ -227,6 +227,8 @@ void target_prepare(struct transfer_job *job)
         upsert_add_check(job, script);
     ledger_add_tables(script);
     ledger_add_look(job, script);
+    if (job->cursor.field[0] != '\0')
+        cursor_add_look(job, script);
     step =
         script_add(script, "INSERT INTO " TRANSFER_PROGRESS " AS p (job, epoch) VALUES ($1::uuid,"
                            " $2::bigint) ON CONFLICT (job) DO UPDATE SET epoch = excluded.epoch,"

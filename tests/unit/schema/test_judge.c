@@ -268,6 +268,23 @@ static void a_date_says_how_old_a_record_is(void **state)
     schema_bundle_free(&bundle);
 }
 
+static void test_where_a_field_is_stored(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    const char *table, *column;
+    struct schema_bundle *bundle = everything("", "  id: i\n  text: {from: [a, b]}\n", &err);
+    assert_non_null(bundle);
+    const struct schema_dataset *dataset = schema_bundle_at(bundle, 0);
+    assert_true(schema_dataset_column(dataset, "id", &table, &column));
+    assert_string_equal(table, "\"public\".\"t\"");
+    assert_string_equal(column, "i");
+    assert_false(schema_dataset_column(dataset, "text", &table, &column)); /* two columns */
+    assert_false(schema_dataset_column(dataset, "mail", &table, &column)); /* not mapped */
+    assert_false(schema_dataset_column(dataset, "no_such", &table, &column));
+    schema_bundle_free(&bundle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +297,7 @@ int main(void)
         cmocka_unit_test(the_stored_columns_of_a_field_are_told),
         cmocka_unit_test(a_record_is_walked_field_by_field),
         cmocka_unit_test(a_date_says_how_old_a_record_is),
+        cmocka_unit_test(test_where_a_field_is_stored),
     };
     return cmocka_run_group_tests_name("schema/judge", tests, NULL, NULL);
 }
