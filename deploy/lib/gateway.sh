@@ -69,6 +69,7 @@ audit:
   person_key: $(yaml_quote "$pki/audit-person.key")
   checkpoint_file: $(yaml_quote "$dir/state/checkpoint")
 token_key: $(yaml_quote "$pki/token.key")
+mask_key: $(yaml_quote "$pki/mask.key")
 schemas:
   directory: $(yaml_quote "$schemas")
   descriptors: $(yaml_quote "${descriptors:-$build/schemas/canonical.pb}")

@@ -191,6 +191,11 @@ static void poll_now(void *arg)
     run(authz, authz->schema_seen != NULL ? epoch_and_schema_sql : epoch_sql, false, on_epoch);
 }
 
+void authz_use_mask_key(struct authz *authz, const uint8_t *key)
+{
+    authz->mask_key = key;
+}
+
 void authz_watch_schema(struct authz *authz, authz_schema_fn seen, void *arg)
 {
     authz->schema_seen = seen;

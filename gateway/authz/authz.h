@@ -14,6 +14,7 @@
 
 #include "authz/identity.h"
 #include "schema/bundle.h"
+#include "schema/mask.h"
 #include "schema/plan.h"
 
 struct authz;
@@ -43,6 +44,9 @@ typedef void (*authz_changed_fn)(void *arg);
 struct authz *authz_new(struct loop *loop, struct db_source *control,
                         const struct schema_bundle *bundle, authz_changed_fn changed, void *arg);
 void authz_free(struct authz **authz);
+/* The gateways' mask key, SCHEMA_MASK_KEY_BYTES; borrowed. Without it agreements with hash masks are
+ * refused. Before the first turn of the loop. */
+void authz_use_mask_key(struct authz *authz, const uint8_t *key);
 /* Also reads, with the epoch, which schema bundle of the control database is current, and tells when
  * that changes: `digest` has SCHEMA_DIGEST_BYTES, NULL: there is none. The bundle of authz_new counts
  * as seen. */
@@ -68,8 +72,8 @@ struct authz_answer {
     struct authz_grant *grant;            /* may be set on a refusal too, for the audit entry */
     struct schema_plan *plan;
     bool own_plan;
-    const char *rule; /* literal: the rule that decided */
-    uint8_t fields[PLAN_BITMAP_BYTES];
+    const char *rule;                  /* literal: the rule that decided */
+    uint8_t fields[PLAN_BITMAP_BYTES]; /* that may leave; MASK_DROP is not among them */
     int64_t epoch;
     int64_t retry_after_ms; /* with RATE_LIMITED */
 };
@@ -77,8 +81,9 @@ struct authz_answer {
 /* The one decision. 0 = allowed. Refusals: NOT_FOUND/DATASET_NOT_FOUND (hidden and absent alike),
  * PERMISSION_DENIED/AGREEMENT_NOT_FOUND, AGREEMENT_REVOKED, AGREEMENT_SUSPENDED, AGREEMENT_EXPIRED,
  * AGREEMENT_NOT_YET_VALID, PURPOSE_NOT_GRANTED, MODE_NOT_GRANTED, FIELD_NOT_GRANTED,
- * DEPARTMENT_UNKNOWN; INVALID_ARGUMENT/FIELD_UNKNOWN, AGREEMENT_AMBIGUOUS;
- * RESOURCE_EXHAUSTED/RATE_LIMITED, QUOTA_EXHAUSTED; FAILED_PRECONDITION/AGREEMENT_OUTDATED;
+ * FIELD_MASKED (verifying), DEPARTMENT_UNKNOWN; INVALID_ARGUMENT/FIELD_UNKNOWN, AGREEMENT_AMBIGUOUS;
+ * RESOURCE_EXHAUSTED/RATE_LIMITED, QUOTA_EXHAUSTED; FAILED_PRECONDITION/AGREEMENT_OUTDATED,
+ * MASK_KEY_MISSING, MASK_KEY_CHANGED;
  * UNAVAILABLE/LEASE_EXPIRED. */
 int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_answer *answer_r,
                  struct err *err);
@@ -87,8 +92,23 @@ int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_
 bool authz_live(const struct authz *authz, const struct authz_answer *answer, struct err *err);
 void authz_answer_fini(struct authz *authz, struct authz_answer *answer);
 
-/* Every field the agreement grants, whatever this call asked for: a filter may use these. */
+/* Every field whose value the agreement lets out as it is, whatever this call asked for: a filter or a
+ * comparison may use these. Of a masked field neither may, or its value could be guessed. */
 const uint8_t *authz_answer_granted(const struct authz_answer *answer);
+/* The caller's filter over them. NULL with INVALID_ARGUMENT: FIELD_MASKED, or as schema_filter_parse. */
+struct schema_filter *authz_answer_filter(const struct authz_answer *answer, const char *text,
+                                          struct err *err);
+/* PERMISSION_DENIED/FIELD_MASKED when the agreement masks this field. */
+int authz_answer_unmasked(const struct authz_answer *answer, const struct schema_field *field,
+                          struct err *err);
+/* What an entry says of an allowed call: "agreement", with masks as obligations "agreement.masks". */
+const char *authz_answer_rule(const struct authz_answer *answer);
+
+/* Whether an agreement of these modes may have this mask: as schema_mask_check; INVALID_ARGUMENT/MASK_KEY
+ * where a field of the key may not be masked, MASK_MODE where no record leaves at all. */
+int authz_check_mask(const struct schema_dataset *dataset, unsigned modes,
+                     const struct schema_field *field, const struct schema_mask *mask,
+                     struct err *err);
 
 /* What an entry cites. */
 const char *authz_grant_id(const struct authz_grant *grant);

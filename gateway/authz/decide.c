@@ -114,7 +114,7 @@ static int check_fields(const struct authz_grant *grant, const struct authz_ask 
                         struct authz_answer *answer, struct err *err)
 {
     if (ask->field_count == 0) {
-        memcpy(answer->fields, grant->fields, sizeof answer->fields);
+        memcpy(answer->fields, grant->delivered, sizeof answer->fields);
         return 0;
     }
     for (size_t i = 0; i < ask->field_count; i++) {
@@ -131,7 +131,12 @@ static int check_fields(const struct authz_grant *grant, const struct authz_ask 
             return err_set(err, ERR_PERMISSION_DENIED, "FIELD_NOT_GRANTED",
                            "the agreement does not cover the field %s", field->name);
         }
-        plan_set_bit(answer->fields, field->position);
+        if (ask->mode == AUTHZ_VERIFY && authz_answer_unmasked(answer, field, err) < 0) {
+            answer->rule = "agreement.masks";
+            return -1;
+        }
+        if (plan_bit(grant->delivered, field->position))
+            plan_set_bit(answer->fields, field->position);
     }
     return 0;
 }
@@ -191,6 +196,8 @@ static int find_plan(struct authz_grant *grant, struct authz_answer *answer, str
     answer->plan = schema_plan_new(grant->dataset, answer->fields, grant->row_filter, err);
     if (answer->plan == NULL)
         return -1;
+    if (grant->masks != NULL)
+        schema_plan_mask(answer->plan, grant->masks);
     if (grant->plan_count == AUTHZ_PLANS_MAX) {
         answer->own_plan = true;
         return 0;
@@ -252,7 +259,7 @@ int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_
         take_token(authz, answer_r->grant, answer_r, err) < 0 ||
         find_plan(answer_r->grant, answer_r, err) < 0)
         return -1;
-    answer_r->rule = "agreement";
+    answer_r->rule = authz_answer_rule(answer_r);
     return 0;
 }
 

@@ -14,7 +14,8 @@ const char authz_grants_sql[] =
     " (extract(epoch FROM valid_from) * 1000000)::bigint,"
     " (extract(epoch FROM valid_until) * 1000000)::bigint,"
     " (rate_per_second * 1000000)::bigint, rate_burst, legal_basis, digest,"
-    " (revoked_at IS NOT NULL), daily_quota, (suspended_at IS NOT NULL)"
+    " (revoked_at IS NOT NULL), daily_quota, (suspended_at IS NOT NULL),"
+    " array_to_string(masks, E'\\x1f'), mask_key_check"
     " FROM control.agreement WHERE epoch > $1::bigint ORDER BY epoch";
 
 static unsigned parse_modes(struct arena *arena, struct db_value value)
@@ -97,6 +98,7 @@ struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_r
     }
     bind_fields(grant, db_value(rows, row, 5));
     bind_filter(grant, db_value(rows, row, 6));
+    authz_grant_bind_masks(authz, grant, db_value(rows, row, 18), db_value(rows, row, 19));
     if (grant->broken.code != ERR_OK)
         log_error(LOG_WARN, NULL, "agreement_outdated", &grant->broken);
     return grant;
@@ -108,6 +110,7 @@ void authz_grant_unref(struct authz_grant *grant)
         return;
     for (size_t i = 0; i < grant->plan_count; i++)
         schema_plan_free(&grant->plans[i].plan);
+    schema_masks_free(&grant->masks);
     schema_filter_free(&grant->row_filter);
     arena_fini(&grant->arena);
     free(grant);
@@ -131,9 +134,4 @@ int64_t authz_grant_daily_quota(const struct authz_grant *grant)
 const uint8_t *authz_grant_digest(const struct authz_grant *grant)
 {
     return grant->digest;
-}
-
-const uint8_t *authz_answer_granted(const struct authz_answer *answer)
-{
-    return answer->grant->fields;
 }

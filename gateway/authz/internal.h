@@ -44,7 +44,10 @@ struct authz_grant {
     bool revoked;
     bool suspended;
     struct err broken; /* code OK: usable; else why it does not fit the current schema */
-    uint8_t fields[PLAN_BITMAP_BYTES];
+    uint8_t fields[PLAN_BITMAP_BYTES];    /* granted */
+    uint8_t delivered[PLAN_BITMAP_BYTES]; /* of them, all but MASK_DROP */
+    uint8_t unmasked[PLAN_BITMAP_BYTES];  /* of them, without any mask */
+    struct schema_masks *masks;           /* NULL: none */
     struct schema_filter *row_filter;
     struct authz_plan plans[AUTHZ_PLANS_MAX];
     size_t plan_count;
@@ -61,6 +64,7 @@ struct authz {
     struct loop *loop;
     struct db_source *control;
     const struct schema_bundle *bundle;
+    const uint8_t *mask_key; /* NULL: none */
     authz_changed_fn changed;
     void *arg;
     struct loop_timer poll_timer;
@@ -86,8 +90,11 @@ struct authz {
 
 void authz_grant_unref(struct authz_grant *grant);
 /* grant.c: one row of control.agreement. */
-enum { GRANT_COLUMNS = 18 };
+enum { GRANT_COLUMNS = 20 };
 extern const char authz_grants_sql[];
 struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_rows *rows, int row);
+/* mask.c: texts as control.agreement has them; fills masks, delivered and unmasked, or `broken`. */
+void authz_grant_bind_masks(const struct authz *authz, struct authz_grant *grant,
+                            struct db_value texts, struct db_value key_check);
 
 #endif

@@ -10,8 +10,8 @@
 enum { DAYS_MAX = 36500, BURST_MAX = 1000000000 };
 #define QUOTA_MAX 1000000000000L /* records a day, as AgreementService takes */
 
-static const char *const columns[] = { "id",    "consumer",   "dataset",    "modes", "purposes",
-                                       "state", "validUntil", "dailyQuota", "fields" };
+static const char *const columns[] = { "id",    "consumer",   "dataset",    "modes",  "purposes",
+                                       "state", "validUntil", "dailyQuota", "fields", "masks" };
 #define COLUMN_COUNT (sizeof columns / sizeof columns[0])
 
 static const char *const mode_names[] = { "lookup", "query", "verify", "transfer" };
@@ -19,6 +19,7 @@ static const char *const mode_values[] = { "LOOKUP", "QUERY", "VERIFY", "TRANSFE
 enum { MODE_COUNT = sizeof mode_names / sizeof mode_names[0] };
 
 struct listing {
+    const struct cli *cli;
     struct output *output;
     enum output_format format;
 };
@@ -128,7 +129,8 @@ json_t *agreement_terms(struct cli *cli)
     if (purposes == NULL)
         (void)cli_usage(cli, MSG_USAGE_LIST, "--purposes");
     modes = purposes != NULL ? grant_modes(cli) : NULL;
-    if (modes == NULL || grant_validity(cli, agreement) != 0 || grant_limits(cli, agreement) != 0) {
+    if (modes == NULL || grant_validity(cli, agreement) != 0 || grant_limits(cli, agreement) != 0 ||
+        agreement_add_masks(cli, agreement) != 0) {
         json_decref(purposes);
         json_decref(modes);
         json_decref(agreement);
@@ -151,7 +153,10 @@ static int call_and_show(struct cli *cli, struct connect_client *client, const c
     json_t *answer;
     int status = remote_call(client, method, request, &answer);
 
-    return status == EXIT_OK ? remote_show(cli, answer, columns, COLUMN_COUNT) : status;
+    if (status != EXIT_OK)
+        return status;
+    agreement_show_masks(cli, answer);
+    return remote_show(cli, answer, columns, COLUMN_COUNT);
 }
 
 int agreement_grant(struct cli *cli)
@@ -190,6 +195,8 @@ static int list_item(void *context, json_t *item)
 {
     const struct listing *listing = context;
     bool whole = listing->format == OUTPUT_JSON || listing->format == OUTPUT_JSONL;
+
+    agreement_show_masks(listing->cli, item);
     json_t *row = whole ? json_incref(item) : remote_project(item, columns, COLUMN_COUNT);
     int failed = output_row(listing->output, row);
 
@@ -199,7 +206,7 @@ static int list_item(void *context, json_t *item)
 
 int agreement_list(struct cli *cli)
 {
-    struct listing listing = { .format = cli->format };
+    struct listing listing = { .cli = cli, .format = cli->format };
     json_t *request = json_pack("{s:i}", "pageSize", 1000);
     int status;
     struct connect_client *client = remote_open(cli, &status);

@@ -12,5 +12,9 @@
 
 /* A sluice.v1.Agreement without its fields; NULL after a usage complaint. */
 json_t *agreement_terms(struct cli *cli);
+/* --masks into the terms; -1 after a usage complaint. */
+int agreement_add_masks(struct cli *cli, json_t *terms);
+/* For people masks read as --masks takes them; JSON stays as it is. */
+void agreement_show_masks(const struct cli *cli, json_t *terms);
 
 #endif

@@ -95,19 +95,20 @@ static void add_steps(json_t *row, const json_t *application)
     }
 }
 
-static json_t *whole_row(const json_t *application)
+static json_t *whole_row(const struct cli *cli, json_t *application)
 {
     static const char *const of_terms[] = { "fields",        "rowFilter", "purposes",
                                             "modes",         "validFrom", "validUntil",
                                             "ratePerSecond", "rateBurst", "dailyQuota",
-                                            "legalBasis" };
+                                            "masks",         "legalBasis" };
     static const char *const own[] = { "scenario",    "scope",           "applicant",
                                        "createdAt",   "signedOffBy",     "receivedAt",
                                        "completedAt", "decidedBy",       "decisionReason",
                                        "agreement",   "agreementRevoked" };
-    const json_t *terms = remote_member(application, "terms");
+    json_t *terms = remote_member(application, "terms");
     json_t *row = list_row(application);
 
+    agreement_show_masks(cli, terms);
     for (size_t i = 0; i < sizeof of_terms / sizeof of_terms[0]; i++)
         if (remote_member(terms, of_terms[i]) != NULL)
             copy(row, of_terms[i], terms, of_terms[i]);
@@ -137,7 +138,7 @@ static int call_and_show(struct cli *cli, const char *method, json_t *request)
         return status;
     struct output *output = cli_output(cli);
     bool whole = cli->format == OUTPUT_JSON || cli->format == OUTPUT_JSONL;
-    json_t *row = whole ? json_incref(answer) : whole_row(answer);
+    json_t *row = whole ? json_incref(answer) : whole_row(cli, answer);
     failed = output_object(output, row);
     json_decref(row);
     json_decref(answer);

@@ -33,6 +33,7 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_RATE] = { "rate", 0, "PER-SECOND", NULL, MSG_OPT_RATE },
     [OPT_BURST] = { "burst", 0, "N", NULL, MSG_OPT_BURST },
     [OPT_DAILY_QUOTA] = { "daily-quota", 0, "N", NULL, MSG_OPT_DAILY_QUOTA },
+    [OPT_MASKS] = { "masks", 0, "A=KIND,B=KIND", NULL, MSG_OPT_MASKS },
     [OPT_LEGAL_BASIS] = { "legal-basis", 0, "TEXT", NULL, MSG_OPT_LEGAL_BASIS },
     [OPT_ID] = { "id", 0, "ID", NULL, MSG_OPT_ID },
     [OPT_REASON] = { "reason", 0, "TEXT", NULL, MSG_OPT_REASON },

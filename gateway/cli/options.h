@@ -45,6 +45,7 @@ enum cli_option {
     OPT_RATE,
     OPT_BURST,
     OPT_DAILY_QUOTA,
+    OPT_MASKS,
     OPT_LEGAL_BASIS,
     OPT_ID,
     OPT_REASON,

@@ -55,6 +55,7 @@ struct conf {
     char *audit_checkpoint_file;
 
     char *token_key;
+    char *mask_key;          /* "" : none */
     char *schemas_from;      /* files control */
     char *schemas_directory; /* this and the next are set with "files" */
     char *schemas_descriptors;

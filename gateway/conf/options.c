@@ -67,6 +67,9 @@ static const struct conf_option options[] = {
     { "token_key", CONF_FILE, MAIN(token_key), 0, 0, "", NULL, NULL, false,
       "32-byte key that seals page and resume tokens; equal on all gateways.",
       "加密分页与续传令牌的 32 字节密钥，各网关相同。" },
+    { "mask_key", CONF_FILE, MAIN(mask_key), 0, 0, "", "", NULL, false,
+      "32-byte key of agreements' hash masks; equal on all gateways, and never lost.",
+      "协议散列脱敏所用的 32 字节密钥，各网关相同，不可丢失。" },
     { "schemas.from", CONF_CHOICE, MAIN(schemas_from), 0, 0, "", "files", "files control", false,
       "Where the schema bundle comes from: the files below, or the one approved in the control "
       "database.",

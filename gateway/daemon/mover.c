@@ -43,6 +43,7 @@ struct mover {
     struct schema_bundle *bundle;
     struct db_source *control;
     struct authz *authz;
+    uint8_t mask_key[SALT_KEY_BYTES];
     struct audit_client *audit;
     struct transfer_mover *transfers;
     struct place *places;
@@ -182,6 +183,8 @@ static void serve(struct mover *mover, struct schema_bundle *bundle)
 {
     mover->bundle = bundle;
     mover->authz = authz_new(mover->loop, mover->control, bundle, on_authz_changed, mover);
+    if (mover->conf->mask_key[0] != '\0')
+        authz_use_mask_key(mover->authz, mover->mask_key);
     struct transfer_options options = { .loop = mover->loop,
                                         .instance = mover->conf->instance,
                                         .control = mover->control,
@@ -246,6 +249,8 @@ static int open_mover(struct mover *mover, struct err *err)
         return -1;
     const struct conf *conf = mover->conf;
     process_configure_log(conf, "mover");
+    if (conf->mask_key[0] != '\0' && salt_key_load(conf->mask_key, mover->mask_key, err) < 0)
+        return -1;
     struct db_source_options control = { .name = "control",
                                          .conninfo = conf->control_database,
                                          .shared_connections = 1,
@@ -278,6 +283,7 @@ static void close_mover(struct mover *mover)
     free(mover->places);
     db_source_free(&mover->control);
     schema_bundle_free(&mover->bundle);
+    explicit_bzero(mover->mask_key, sizeof mover->mask_key);
     ipc_free(&mover->master);
     loop_timer_fini(&mover->schema_timer);
     loop_timer_fini(&mover->drain_timer);

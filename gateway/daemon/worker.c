@@ -352,6 +352,8 @@ static int serve(struct worker *worker, struct schema_bundle *bundle, struct err
         return -1;
     worker->gateway.authz = authz_new(worker->loop, worker->gateway.control, worker->gateway.bundle,
                                       on_authz_changed, worker);
+    if (worker->gateway.masks_hash)
+        authz_use_mask_key(worker->gateway.authz, worker->gateway.mask_key);
     worker->ready_deadline_us = loop_now_us(worker->loop) + (int64_t)READY_WAIT_MS * 1000;
     loop_timer_start(&worker->ready_timer, 0);
     return 0;

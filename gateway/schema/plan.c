@@ -7,12 +7,12 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "schema/filter_internal.h"
+#include "schema/plan_mask.h"
 #include "schema/plan_sql.h"
 #include "schema/program.h"
 
 enum {
     TUPLES_MAX = 65536, /* native keys of one batch: keys times their stored forms */
-    PERSON_DEPTH_MAX = 8,
     CURSOR_MARK = 0x1e, /* a native position, not a key: control characters are in no key */
     CURSOR_SPLIT = 0x1f,
     PLACE_NULL = 0x1d, /* stands for SQL NULL in a place */
@@ -24,7 +24,9 @@ struct schema_plan {
     const struct schema_filter *row_filter;
     const char *select; /* SELECT ... FROM, without the source */
     struct program_columns columns;
-    struct program *program; /* scratch and operations change while rows run, the plan does not */
+    /* Scratch and operations of these two change while rows run, the plan does not. */
+    struct program *program;
+    struct plan_masks *masks; /* NULL: records leave as they are */
 };
 
 /* Native forms of one canonical key: a list for each column of the key's order. */
@@ -96,12 +98,19 @@ struct schema_plan *schema_plan_new(const struct schema_dataset *dataset, const 
     return plan;
 }
 
+void schema_plan_mask(struct schema_plan *plan, const struct schema_masks *masks)
+{
+    plan_masks_free(&plan->masks);
+    plan->masks = plan_masks_new(masks);
+}
+
 void schema_plan_free(struct schema_plan **plan)
 {
     if (plan == NULL || *plan == NULL)
         return;
     program_fini((*plan)->program);
     free((*plan)->program);
+    plan_masks_free(&(*plan)->masks);
     arena_fini(&(*plan)->arena);
     free(*plan);
     *plan = NULL;
@@ -549,7 +558,11 @@ bool schema_dataset_column(const struct schema_dataset *dataset, const char *fie
 int schema_plan_row(const struct schema_plan *plan, const struct db_rows *rows, int row,
                     struct buf *out, struct schema_row_report *report_r, struct err *err)
 {
-    return program_run(plan->program, rows, row, out, report_r, err);
+    size_t before = out->len;
+    int result = program_run(plan->program, rows, row, out, report_r, err);
+    return plan->masks == NULL || result < 0
+               ? result
+               : plan_masks_run(plan->masks, before, out, report_r, err);
 }
 
 bool schema_plan_row_key(const struct schema_plan *plan, const struct db_rows *rows, int row,
@@ -723,50 +736,15 @@ size_t schema_plan_row_stored(const struct schema_plan *plan, const struct db_ro
 /* --- persons ------------------------------------------------------------------------------------
  */
 
-struct person_list {
-    struct slice *values;
-    size_t max;
-    size_t count;
-};
-
-/* Our own encoding, so every length is checked but nothing is reported. */
-static void find_persons(const struct schema_message *type, const uint8_t *data, size_t len,
-                         int depth, struct person_list *list)
-{
-    enum { CITIZEN_ID = 1 };
-    for (size_t at = 0; at < len;) {
-        uint64_t tag = 0, size = 0;
-        size_t used = varint_get(data + at, len - at, &tag);
-        if (used == 0)
-            return;
-        at += used;
-        unsigned wire = (unsigned)(tag & 7);
-        used = wire == WIRE_VARINT || wire == WIRE_LEN ? varint_get(data + at, len - at, &size) : 0;
-        if ((wire == WIRE_VARINT || wire == WIRE_LEN) && used == 0)
-            return;
-        at += used;
-        if (wire == WIRE_VARINT)
-            continue;
-        size = wire == WIRE_I64 ? 8 : wire == WIRE_I32 ? 4 : size;
-        if (size > len - at)
-            return;
-        const struct schema_field *field =
-            wire == WIRE_LEN ? schema_message_number(type, (uint32_t)(tag >> 3)) : NULL;
-        if (field != NULL && field->type == SCHEMA_STRING && field->semantic == CITIZEN_ID) {
-            if (list->count < list->max)
-                list->values[list->count] = slice_of(data + at, (size_t)size);
-            list->count++;
-        } else if (field != NULL && field->type == SCHEMA_MESSAGE && depth < PERSON_DEPTH_MAX) {
-            find_persons(field->message, data + at, (size_t)size, depth + 1, list);
-        }
-        at += (size_t)size;
-    }
-}
-
 size_t schema_plan_persons(const struct schema_plan *plan, const uint8_t *record, size_t len,
                            struct slice *values_r, size_t max)
 {
-    struct person_list list = { .values = values_r, .max = max };
-    find_persons(plan->mapping->dataset.type, record, len, 0, &list);
-    return list.count;
+    return plan_persons(plan->mapping->dataset.type, plan->masks, slice_of(record, len), values_r,
+                        max);
+}
+
+size_t schema_plan_masked_persons(const struct schema_plan *plan, struct slice *values_r,
+                                  size_t max)
+{
+    return plan->masks != NULL ? plan_masks_persons(plan->masks, values_r, max) : 0;
 }

@@ -1,5 +1,5 @@
 /* A plan: how one set of canonical fields of one dataset is read, checked, normalised and encoded.
- * Ownership: a plan owns its SQL texts and program; it borrows dataset and row filter.
+ * Ownership: a plan owns its SQL texts and program; it borrows dataset, row filter and masks.
  * Never calls back.
  * Limits: PLAN_RECORD_BYTES_MAX a record; columns that no wanted field, key or row filter needs are
  *   never selected, so an ungranted field never leaves its owner's database.
@@ -16,6 +16,7 @@
 #include "pg/db.h"
 #include "schema/bundle.h"
 #include "schema/filter.h"
+#include "schema/mask.h"
 
 enum {
     PLAN_RECORD_BYTES_MAX = 1024 * 1024, /* one record must fit a stream's memory promise */
@@ -33,6 +34,10 @@ static inline void plan_set_bit(uint8_t *bitmap, uint32_t position)
 {
     bitmap[position / 8] = (uint8_t)(bitmap[position / 8] | 1U << (position % 8));
 }
+static inline void plan_clear_bit(uint8_t *bitmap, uint32_t position)
+{
+    bitmap[position / 8] = (uint8_t)(bitmap[position / 8] & ~(1U << (position % 8)));
+}
 
 struct schema_plan;
 
@@ -40,6 +45,9 @@ struct schema_plan;
 struct schema_plan *schema_plan_new(const struct schema_dataset *dataset, const uint8_t *fields,
                                     const struct schema_filter *row_filter, struct err *err);
 void schema_plan_free(struct schema_plan **plan);
+/* From now on every record leaves schema_plan_row as `masks` says; they must outlive the plan. A field of
+ * MASK_DROP is to be left out of the plan's fields, so that it is not even read. */
+void schema_plan_mask(struct schema_plan *plan, const struct schema_masks *masks);
 
 /* --- statements: text from the plan's own constants, values only as parameters -----------------
  */
@@ -167,5 +175,8 @@ size_t schema_plan_row_stored(const struct schema_plan *plan, const struct db_ro
  * many there are, filling at most `max`. */
 size_t schema_plan_persons(const struct schema_plan *plan, const uint8_t *record, size_t len,
                            struct slice *values_r, size_t max);
+/* The same for those that were masked in the last row; they stand until the next one. */
+size_t schema_plan_masked_persons(const struct schema_plan *plan, struct slice *values_r,
+                                  size_t max);
 
 #endif

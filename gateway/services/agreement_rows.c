@@ -19,7 +19,7 @@ const char agreement_columns[] =
     " (extract(epoch FROM granted_at) * 1000000)::bigint, coalesce(revoked_by, ''),"
     " coalesce((extract(epoch FROM revoked_at) * 1000000)::bigint, 0),"
     " coalesce(revoke_reason, ''), epoch, digest, daily_quota,"
-    " suspended_at IS NOT NULL";
+    " suspended_at IS NOT NULL, array_to_string(masks, E'\\x1f')";
 
 static void take_modes(struct arena *arena, struct db_value value, Sluice__V1__Agreement *out)
 {
@@ -55,6 +55,7 @@ Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_r
     out->digest = arena_alloc(arena, 2 * (size_t)digest.len + 1);
     hex_encode(digest.data, digest.len, out->digest);
     out->daily_quota = db_int8(db_value(rows, row, 19));
+    agreement_take_masks(arena, db_value(rows, row, 21), out);
     if (out->revoked_at != NULL)
         out->state = SLUICE__V1__AGREEMENT_STATE__REVOKED;
     else if (db_int8(db_value(rows, row, 8)) <= clock_wall_us())
@@ -85,6 +86,8 @@ struct slice agreement_bound(struct arena *arena, const Sluice__V1__Agreement *a
     bound.rate_burst = agreement->rate_burst;
     bound.legal_basis = agreement->legal_basis;
     bound.daily_quota = agreement->daily_quota;
+    bound.n_masks = agreement->n_masks;
+    bound.masks = agreement->masks;
     size_t len = sluice__v1__agreement__get_packed_size(&bound);
     uint8_t *bytes = arena_alloc(arena, len);
     (void)sluice__v1__agreement__pack(&bound, bytes);

@@ -22,11 +22,14 @@ enum {
 extern const char agreement_columns[];
 Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_rows *rows, int row);
 /* SHA-256 over the serialised members that bind: id, consumer, dataset, fields, row filter,
- * purposes, modes, validity, rate, burst, legal basis, daily quota. */
+ * purposes, modes, validity, rate, burst, legal basis, daily quota, masks. */
 void agreement_digest(const Sluice__V1__Agreement *agreement,
                       uint8_t digest_r[AGREEMENT_DIGEST_BYTES]);
 /* The bytes that digest is taken over, in the arena. */
 struct slice agreement_bound(struct arena *arena, const Sluice__V1__Agreement *agreement);
+/* Masks from and to the texts of the database, see schema/mask.h. */
+void agreement_take_masks(struct arena *arena, struct db_value texts, Sluice__V1__Agreement *out);
+char *agreement_masks_array(struct arena *arena, const Sluice__V1__Agreement *agreement);
 /* A PostgreSQL array literal, every item quoted. */
 char *agreement_array(struct arena *arena, char *const *items, size_t count);
 

@@ -267,7 +267,7 @@ static enum step_result write_step(struct call *call, const struct step_ask *ask
         text_of_int(arena, ask->days),
         due,
     };
-    enum { OWN = sizeof own / sizeof own[0] };
+    enum { OWN = sizeof own / sizeof own[0], FIRST = AGREEMENT_INSERT_PARAMS + 1 };
     struct db_sql sql = { .param_count = OWN, .params = arena_dup(arena, own, sizeof own) };
     if (state->agreement == NULL) {
         sql.text = arena_format(arena, "%s SELECT %s, NULL RETURNING n", columns, values);
@@ -276,11 +276,13 @@ static enum step_result write_step(struct call *call, const struct step_ask *ask
     const char *params[AGREEMENT_INSERT_PARAMS + OWN];
     agreement_insert_params(call, state->agreement, &state->consumer, params);
     memcpy(params + AGREEMENT_INSERT_PARAMS, own, sizeof own);
-    sql.text = arena_format(arena,
-                            "WITH fresh AS (%s RETURNING id) %s SELECT $19, $20::integer, $21, $22,"
-                            " $23, $24, $25, $26, $27, $28::integer, $29::date, fresh.id FROM fresh"
-                            " RETURNING n",
-                            agreement_insert_sql, columns);
+    sql.text =
+        arena_format(arena,
+                     "WITH fresh AS (%s RETURNING id) %s SELECT $%d, $%d::integer, $%d, $%d,"
+                     " $%d, $%d, $%d, $%d, $%d, $%d::integer, $%d::date, fresh.id FROM fresh"
+                     " RETURNING n",
+                     agreement_insert_sql, columns, FIRST, FIRST + 1, FIRST + 2, FIRST + 3,
+                     FIRST + 4, FIRST + 5, FIRST + 6, FIRST + 7, FIRST + 8, FIRST + 9, FIRST + 10);
     sql.param_count = AGREEMENT_INSERT_PARAMS + OWN;
     sql.params = arena_dup(arena, params, sizeof params);
     return admin_run(call, &sql, taken);

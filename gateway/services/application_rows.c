@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/ids.h"
+#include "services/agreement_rows.h"
 #include "services/timestamps.h"
 
 #define US(column_)   "coalesce((extract(epoch FROM " column_ ") * 1000000)::bigint, 0)"
@@ -26,6 +27,7 @@
     X(RATE, "(a.rate_per_second * 1000000)::bigint")                                               \
     X(BURST, "a.rate_burst")                                                                       \
     X(QUOTA, "a.daily_quota")                                                                      \
+    X(MASKS, LIST("a.masks"))                                                                      \
     X(LEGAL_BASIS, "a.legal_basis")                                                                \
     X(SCENARIO, "a.scenario")                                                                      \
     X(SCOPE, "a.scope")                                                                            \
@@ -126,6 +128,7 @@ static Sluice__V1__Agreement *terms_of(struct arena *arena, const struct db_rows
     out->rate_per_second = (double)db_int8(db_value(rows, row, COLUMN_RATE)) / 1e6;
     out->rate_burst = db_int4(db_value(rows, row, COLUMN_BURST));
     out->daily_quota = db_int8(db_value(rows, row, COLUMN_QUOTA));
+    agreement_take_masks(arena, db_value(rows, row, COLUMN_MASKS), out);
     out->legal_basis = db_text(arena, db_value(rows, row, COLUMN_LEGAL_BASIS));
     return out;
 }

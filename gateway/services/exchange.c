@@ -108,6 +108,17 @@ void exchange_add_record(struct call *call, struct slice record)
         exchange_add_person(call, values[i]);
 }
 
+void exchange_add_masked_persons(struct call *call)
+{
+    struct slice values[EXCHANGE_PERSONS_OF_RECORD];
+    if (exchange_gateway(call)->audit == NULL)
+        return;
+    size_t count = schema_plan_masked_persons(exchange_of(call)->grant.plan, values,
+                                              EXCHANGE_PERSONS_OF_RECORD);
+    for (size_t i = 0; i < count && i < EXCHANGE_PERSONS_OF_RECORD; i++)
+        exchange_add_person(call, values[i]);
+}
+
 void exchange_note_row(struct call *call, const struct db_rows *rows, int row,
                        const struct schema_row_report *report)
 {

@@ -60,6 +60,9 @@ void exchange_start_rows(struct call *call, enum audit_rows_form form);
 /* Digests one record and its persons; row form. */
 void exchange_add_record(struct call *call, struct slice record);
 
+/* Persons of the row just read whose numbers the agreement masks: they are told of nevertheless. */
+void exchange_add_masked_persons(struct call *call);
+
 /* Notes whom the exchange is about, by the canonical number, in the person index. */
 void exchange_add_person(struct call *call, struct slice value);
 

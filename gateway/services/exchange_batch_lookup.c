@@ -86,6 +86,7 @@ static int take_row(struct call *call, const struct db_rows *rows, int row, stru
         return call_no_memory(err);
     if (result < 0)
         return -1;
+    exchange_add_masked_persons(call);
     record->len = batch->records.len - record->offset;
     record->state = SLUICE__V1__BATCH_LOOKUP_RESULT__STATE__FOUND;
     if (report.state == ROW_QUARANTINED) {

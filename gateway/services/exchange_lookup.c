@@ -110,8 +110,10 @@ static void on_row(void *arg, const struct db_rows *rows, const struct err *err)
         if (record.refused)
             (void)call_no_memory(&lookup->failed);
         else if (result == 0 && lookup->report.state == ROW_DELIVERED &&
-                 build_answer(call, &record) == 0)
+                 build_answer(call, &record) == 0) {
             exchange_add_record(call, buf_slice(&record));
+            exchange_add_masked_persons(call);
+        }
         buf_fini(&record);
     }
     call_resume(call);

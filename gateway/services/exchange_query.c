@@ -124,8 +124,7 @@ static enum step_result query_authorise(struct call *call)
     if (check_numbers(call, query) < 0 || take_token(call, query) < 0)
         return STEP_FAIL;
     if (request->filter[0] != '\0') {
-        query->filter = schema_filter_parse(exchange->grant.dataset, request->filter,
-                                            authz_answer_granted(&exchange->grant), &call->err);
+        query->filter = authz_answer_filter(&exchange->grant, request->filter, &call->err);
         if (query->filter == NULL)
             return STEP_FAIL;
     }
@@ -139,7 +138,7 @@ static enum step_result query_authorise(struct call *call)
     }
     source->streams++;
     query->streaming = true;
-    exchange->grant.rule = "agreement";
+    exchange->grant.rule = authz_answer_rule(&exchange->grant);
     exchange_start_rows(call, AUDIT_ROWS_BATCH);
     return STEP_NEXT;
 }

@@ -373,6 +373,9 @@ int gateway_open(struct gateway *gateway, struct loop *loop, const struct conf *
     if (salt_key_load(conf->audit_person_key, gateway->person_key, err) < 0 ||
         salt_key_load(conf->token_key, gateway->token_key, err) < 0)
         return -1;
+    gateway->masks_hash = conf->mask_key != NULL && conf->mask_key[0] != '\0';
+    if (gateway->masks_hash && salt_key_load(conf->mask_key, gateway->mask_key, err) < 0)
+        return -1;
     open_control(gateway);
     quarantine_keys_derive(gateway->person_key, &gateway->quarantine_keys);
     gateway->behind = behind_new(loop, gateway->control);
@@ -415,6 +418,7 @@ void gateway_fini(struct gateway *gateway)
     explicit_bzero(gateway->person_key, sizeof gateway->person_key);
     quarantine_keys_wipe(&gateway->quarantine_keys);
     explicit_bzero(gateway->token_key, sizeof gateway->token_key);
+    explicit_bzero(gateway->mask_key, sizeof gateway->mask_key);
 }
 
 struct gateway_dataset *gateway_dataset_find(const struct gateway *gateway, const char *name)

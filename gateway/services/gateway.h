@@ -78,6 +78,8 @@ struct gateway {
     struct strmap dataset_index; /* name -> struct gateway_dataset */
     uint8_t person_key[GATEWAY_KEY_BYTES];
     uint8_t token_key[GATEWAY_KEY_BYTES];
+    uint8_t mask_key[GATEWAY_KEY_BYTES];
+    bool masks_hash; /* mask_key is there */
     bool draining;
 };
 

@@ -104,6 +104,17 @@ static bool in_key(const struct compare *compare, const struct schema_field *fie
     return false;
 }
 
+/* Records are matched by their keys, so a masked key would be known again. */
+static int check_key(struct call *call)
+{
+    const struct compare *compare = call->state;
+    const struct schema_dataset *dataset = compare->exchange.grant.dataset;
+    for (size_t i = 0; i < dataset->key_count; i++)
+        if (authz_answer_unmasked(&compare->exchange.grant, dataset->key[i], &call->err) < 0)
+            return -1;
+    return 0;
+}
+
 /* The fields to compare: those asked for, or all that both sides map and `granted` has. */
 static int choose_fields(struct call *call, const uint8_t *granted)
 {
@@ -118,6 +129,9 @@ static int choose_fields(struct call *call, const uint8_t *granted)
             return err_set(&call->err, ERR_INVALID_ARGUMENT, "FIELD_UNKNOWN",
                            "\"%.60s\" is no field beside the key that both datasets fill",
                            asked->paths[i]);
+        if (granted != NULL &&
+            authz_answer_unmasked(&compare->exchange.grant, field, &call->err) < 0)
+            return -1;
         if (compare->field_count < COMPARE_FIELDS_MAX)
             compare->fields[compare->field_count++] = field;
     }
@@ -189,7 +203,7 @@ static int authorise(struct call *call)
     compare->exchange.purpose = request->purpose;
     bool both_own = compare->inputs[other].own;
     /* Decided twice: for what was asked, and for exactly what will be read. */
-    if (!both_own && decide(call, other, request->fields) < 0)
+    if (!both_own && (decide(call, other, request->fields) < 0 || check_key(call) < 0))
         return -1;
     if (check_pair(call) < 0 ||
         choose_fields(call, both_own ? NULL : authz_answer_granted(&compare->exchange.grant)) < 0)
@@ -199,7 +213,7 @@ static int authorise(struct call *call)
         return -1;
     if (own_plans(call, bitmap) < 0)
         return -1;
-    compare->exchange.grant.rule = both_own ? "owner" : "agreement";
+    compare->exchange.grant.rule = both_own ? "owner" : authz_answer_rule(&compare->exchange.grant);
     return 0;
 }
 

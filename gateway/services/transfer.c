@@ -61,8 +61,7 @@ static int check_filter(struct call *call, const struct create_call *state)
     if (strlen(text) > TRANSFER_FILTER_BYTES_MAX)
         return err_set(&call->err, ERR_INVALID_ARGUMENT, "FILTER_TOO_LARGE",
                        "the filter has at most 8,192 bytes");
-    struct schema_filter *filter = schema_filter_parse(
-        state->grant.dataset, text, authz_answer_granted(&state->grant), &call->err);
+    struct schema_filter *filter = authz_answer_filter(&state->grant, text, &call->err);
     if (filter == NULL)
         return -1;
     schema_filter_free(&filter);

@@ -20,7 +20,7 @@ static void fill(const struct transfer_job *job, struct audit_entry_fields *entr
         .owner = grant->dataset != NULL ? grant->dataset->department : NULL,
         .schema_digest = slice_of(schema_bundle_digest(job->options->bundle), SCHEMA_DIGEST_BYTES),
         .object = job->target_name,
-        .rule = "agreement",
+        .rule = grant->grant != NULL ? authz_answer_rule(grant) : "agreement",
         .agreement_epoch = grant->epoch,
         .quarantined = job->counts.quarantined,
     };

@@ -114,8 +114,7 @@ static int open_job(struct transfer_job *job, struct err *err)
             return -1;
     }
     if (job->filter_text[0] != '\0') {
-        job->filter = schema_filter_parse(job->grant.dataset, job->filter_text,
-                                          authz_answer_granted(&job->grant), err);
+        job->filter = authz_answer_filter(&job->grant, job->filter_text, err);
         if (job->filter == NULL)
             return -1;
     }

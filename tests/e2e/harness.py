@@ -193,7 +193,7 @@ class Gateway:
                       "signing_key": pki("audit-signing.key"), "salt_key": pki("audit-salt.key"),
                       "person_key": pki("audit-person.key"),
                       "checkpoint_file": self.folder / "checkpoint"},
-            "token_key": pki("token.key"),
+            "token_key": pki("token.key"), "mask_key": pki("mask.key"),
             "schemas": {"directory": REPO / "schemas", "descriptors": BUILD / "schemas/canonical.pb"},
             "sources": [
                 {"name": "statistics", "database": departments.conninfo["statistics"]},

@@ -491,6 +491,7 @@ def test_what_is_over_expires_by_the_clock_with_an_entry_of_its_own(life, people
     ({"scope": "x" * 1025}, INVALID, "TEXT_TOO_LONG"),
     ({"terms": {"consumer": "statistics/collector"}}, INVALID, "CONSUMER_FOREIGN"),
     ({"terms": {"row_filter": "code = = 1"}}, INVALID, "FILTER_SYNTAX"),
+    ({"terms": {"masks": [{"field": "name", "kind": "YEAR"}]}}, INVALID, "MASK_UNFIT"),
     ({"until": timedelta(days=-1)}, INVALID, "VALIDITY_INVALID"),
 ])
 def test_a_request_that_makes_no_sense_is_refused(life, people, consumer, change, code, reason):
@@ -588,6 +589,29 @@ def test_an_operator_settles_the_policy(sluice, people):
     for wrong in (["--answer-days", 11], ["--provide-days", 21], ["--clock", "never"]):
         assert sluice("application", "policy", *wrong).returncode == 2
     assert sluice("application", "policy", "--authority", "no-such").returncode == 1
+
+
+def test_masks_applied_for_are_masks_agreed(life, people, consumer, cluster):
+    one = life()
+    drafted = one.draft(consumer, terms={"masks": [one.pb.AgreementMask(field="name", kind="KEEP_FIRST", keep=1)]})
+    assert [(m.field, m.keep, m.character) for m in drafted.terms.masks] == [("name", 1, "*")]
+    one.to("PROVISIONING")
+    with pytest.raises(psycopg2.Error, match="not what was agreed"):  # an agreement without them, past the gateway
+        cluster.rows("worker", """WITH g AS (INSERT INTO control.agreement (id, consumer_department, consumer_system,
+            dataset, owner_department, fields, purposes, modes, valid_from, valid_until, legal_basis, granted_by,
+            request_id, digest) SELECT 'agr-' || substr(a.id, 5), requester_department, consumer_system, dataset,
+            owner_department, fields, purposes, modes, now(), valid_until, legal_basis, %s, 'r-' || a.id, sha256('')
+            FROM control.application AS a WHERE id = %s RETURNING id)
+            INSERT INTO control.application_step (application, n, event, actor, department, request_id, agreement)
+            SELECT %s, 5, 'ACTIVATE', %s, 'statistics', 'x', g.id FROM g""",
+                     (officer("statistics")[0], one.id, one.id, officer("statistics")[0]))
+    active = one.step(people.statistics, "Activate")
+    agreement = people.statistics.agreements.GetAgreement(one.pb.GetAgreementRequest(id=active.agreement))
+    assert agreement.masks == drafted.terms.masks == one.get().terms.masks
+    assert "东****".encode() in looked_up(consumer)
+    with pytest.raises(psycopg2.Error, match="does not change"):
+        cluster.rows("control", "UPDATE control.application SET masks = '{}', version = version + 1 WHERE id = %s",
+                     (one.id,))
 
 
 def test_officers_walk_through_a_life_on_the_command_line(sluice, people, workdays, consumer):

@@ -407,7 +407,8 @@ def test_agreement_grant(gateway):
     catalogue(gateway)
     gateway.methods["sluice.v1.AgreementService/GrantAgreement"] = lambda request: AGREEMENT
     result = gateway.sluice(*GRANT, "--fields", "code,name", "--valid-until", "2027-12-31", "--rate", "2.5",
-                            "--burst", "10", "--legal-basis", "第十四条", "--row-filter", "level = TOWN")
+                            "--burst", "10", "--legal-basis", "第十四条", "--row-filter", "level = TOWN",
+                            "--masks", "name=keep-last:2:＃,code=drop")
     assert result.status == OK and "agr-abc234def567" in result.out
     request = gateway.calls[-1][1]
     assert request["requestId"]
@@ -415,7 +416,8 @@ def test_agreement_grant(gateway):
         "consumer": "statistics/collector", "dataset": TOWNS, "fields": ["code", "name"],
         "purposes": ["address-check", "statistics"], "modes": ["LOOKUP", "QUERY"],
         "validUntil": "2027-12-31T23:59:59Z", "ratePerSecond": 2.5, "rateBurst": 10,
-        "legalBasis": "第十四条", "rowFilter": "level = TOWN"}
+        "legalBasis": "第十四条", "rowFilter": "level = TOWN",
+        "masks": [{"field": "name", "kind": "KEEP_LAST", "keep": 2, "character": "＃"}, {"field": "code", "kind": "DROP"}]}
     assert json.loads(gateway.sluice(*GRANT, "--fields", "code", "--days", "1", "--format", "json").out) \
         == AGREEMENT
     assert gateway.sluice(*GRANT, "--fields", "all", "--days", "1").status == OK
@@ -427,6 +429,8 @@ def test_agreement_grant(gateway):
     ["--fields", "code", "--days", "0"], ["--fields", "code", "--days", "x"],
     ["--fields", "code,,name", "--days", "1"], ["--fields", "code", "--valid-until", "2027-02-30"],
     ["--fields", "code", "--days", "1", "--modes", "steal"], ["--fields", "code", "--days", "1", "--rate", "-1"],
+    ["--fields", "code", "--days", "1", "--masks", "code"], ["--fields", "code", "--days", "1", "--masks", "code=blur"],
+    ["--fields", "code", "--days", "1", "--masks", "code=drop,"], ["--fields", "code", "--days", "1", "--masks", "=drop"],
     ["--fields", "code", "--days", "1", "--rate", "nan"], ["--fields", "code", "--days", "1", "--consumer", ""]])
 def test_agreement_grant_refuses_half_a_grant(gateway, extra):
     assert gateway.sluice(*GRANT, *extra).status == USAGE
@@ -436,10 +440,12 @@ def test_agreement_grant_refuses_half_a_grant(gateway, extra):
 def test_agreement_list_show_revoke(gateway):
     service = "sluice.v1.AgreementService/"
     gateway.methods[service + "ListAgreements"] = lambda request: {"agreements": [AGREEMENT]}
-    gateway.methods[service + "GetAgreement"] = lambda request: AGREEMENT
+    gateway.methods[service + "GetAgreement"] = lambda request: {
+        **AGREEMENT, "masks": [{"field": "code", "kind": "PREFIX", "keep": 6}]}
     gateway.methods[service + "RevokeAgreement"] = lambda request: {**AGREEMENT, "state": "REVOKED"}
     assert "agr-abc234def567" in gateway.sluice("agreement", "list", "--dataset", TOWNS).out
     assert gateway.calls[-1][1]["dataset"] == TOWNS
+    assert "code=prefix:6" in gateway.sluice("agreement", "show", "agr-abc234def567").out
     assert "ratePerSecond  0.1\n" in gateway.sluice("agreement", "show", "agr-abc234def567").out
     assert gateway.sluice("agreement", "revoke", "agr-1").status == USAGE
     assert "REVOKED" in gateway.sluice("agreement", "revoke", "agr-1", "--reason", "done").out

@@ -152,7 +152,7 @@ def test_bad_certificates_are_bad_for_the_right_reason(pki, name, word):
 
 
 def test_secrets_have_the_right_size(pki):
-    for name in ("audit-salt.key", "audit-person.key", "token.key"):
+    for name in ("audit-salt.key", "audit-person.key", "token.key", "mask.key"):
         assert len(pki.read(name)) == 32
     assert "ED25519" in run("openssl", "pkey", "-in", pki.path("audit-signing.key"), "-noout", "-text").upper()
 
