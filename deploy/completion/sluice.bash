@@ -89,12 +89,15 @@ _sluice() {
     --provide-days) return ;;
     --clock) COMPREPLY=($(compgen -W "received completed" -- "$current")); return ;;
     --cursor) return ;;
+    --secrecy) return ;;
+    --impact) return ;;
+    --entry-state) COMPREPLY=($(compgen -W "draft assessed dept-approved submitted published change-due retired" -- "$current")); return ;;
   esac
   if [[ -z $first && $current != -* ]]; then
     COMPREPLY=($(compgen -W "catalog lookup query verify transfer agreement application calendar audit quality schema config doctor control department officer version completion" -- "$current")); return
   fi
   case $first in
-    catalog) subcommands="list show drift" ;;
+    catalog) subcommands="list show drift entries entry import assess approve submit publish return change extend consent retire" ;;
     transfer) subcommands="create list show watch pause resume cancel verify" ;;
     agreement) subcommands="grant list show revoke" ;;
     application) subcommands="request sign-off submit supplement answer extend consent decide provision activate suspend resume terminate dispose confirm-disposal list show policy" ;;
@@ -115,6 +118,18 @@ _sluice() {
     "catalog list") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "catalog show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "catalog drift") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog entries") options=" --entry-state --department --overdue --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog entry") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog import") options=" --dry-run --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog assess") options=" --secrecy --impact --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog approve") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog submit") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog publish") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog return") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog change") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog extend") options=" --working-days --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog consent") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog retire") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "lookup "*) options=" --purpose --agreement --fields --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "query "*) options=" --purpose --filter --fields --limit --page-size --agreement --resume --strict --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "verify "*) options=" --purpose --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;

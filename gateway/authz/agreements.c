@@ -19,6 +19,10 @@ static const char departments_sql[] = "SELECT name, disabled_at IS NOT NULL FROM
 static const char officers_sql[] = "SELECT department || '/' || name, disabled_at IS NOT NULL"
                                    " FROM control.officer WHERE epoch > $1::bigint";
 
+static const char catalogue_sql[] = "SELECT dataset, CASE WHEN retired THEN 'DENIED' ELSE sharing "
+                                    "END FROM control.catalogue_in_force"
+                                    " WHERE epoch > $1::bigint";
+
 static void poll_now(void *arg);
 
 static void run(struct authz *authz, const char *text, bool with_epoch, db_done_fn done)
@@ -103,6 +107,20 @@ static void take_grant(struct authz *authz, const struct db_rows *rows, int row)
     list_append(&dataset_of(authz, fresh->dataset_name)->grants, &fresh->link);
 }
 
+static void take_catalogue(struct authz *authz, const struct db_rows *rows, int row)
+{
+    static const char *const names[] = { "OPEN", "CONDITIONAL", "DENIED" };
+    struct db_value dataset = db_value(rows, row, 0), sharing = db_value(rows, row, 1);
+    char *name = mem_strndup((const char *)dataset.data, dataset.len);
+    struct authz_dataset *known = dataset_of(authz, name);
+    free(name);
+    known->sharing = SHARING_DENIED; /* a word that this version does not know is no leave */
+    for (int i = 0; i < 3; i++)
+        if (strlen(names[i]) == (size_t)sharing.len &&
+            memcmp(names[i], sharing.data, sharing.len) == 0)
+            known->sharing = i + SHARING_OPEN;
+}
+
 static void take_department(struct authz *authz, const struct db_rows *rows, int row)
 {
     set_member(&authz->departments, db_value(rows, row, 0), !db_bool(db_value(rows, row, 1)));
@@ -121,6 +139,7 @@ static const struct load {
     { departments_sql, take_department },
     { officers_sql, take_officer },
     { authz_grants_sql, take_grant },
+    { catalogue_sql, take_catalogue },
 };
 enum { LOADS = sizeof loads / sizeof loads[0] };
 

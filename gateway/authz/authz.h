@@ -131,6 +131,11 @@ unsigned authz_granted_modes(const struct authz *authz, const struct identity *w
                              const struct schema_dataset *dataset);
 /* Name of the dataset that an agreement of this owner is about; NULL when there is none. */
 const char *authz_agreement_dataset(const struct authz *authz, const char *id, const char *owner);
+/* How a dataset is shared now: as its mapping says, or as its published catalogue entry where that is
+ * stricter; DENIED when the entry is retired. */
+enum schema_sharing authz_sharing(const struct authz *authz, const struct schema_dataset *dataset);
+/* A published catalogue entry says that the dataset is not shared, or no longer: nothing of it is granted. */
+bool authz_catalogue_forbids(const struct authz *authz, const char *dataset);
 /* Registered and not disabled. */
 bool authz_department_known(const struct authz *authz, const char *department);
 int authz_check_officer(const struct authz *authz, const struct identity *who, struct err *err);

@@ -284,6 +284,20 @@ void authz_answer_fini(struct authz *authz, struct authz_answer *answer)
     *answer = (struct authz_answer){ .rule = "" };
 }
 
+enum schema_sharing authz_sharing(const struct authz *authz, const struct schema_dataset *dataset)
+{
+    const struct authz_dataset *entry = strmap_get(&authz->datasets, dataset->name);
+    return entry != NULL && entry->sharing > (int)dataset->sharing
+               ? (enum schema_sharing)entry->sharing
+               : dataset->sharing;
+}
+
+bool authz_catalogue_forbids(const struct authz *authz, const char *dataset)
+{
+    const struct authz_dataset *entry = strmap_get(&authz->datasets, dataset);
+    return entry != NULL && entry->sharing == SHARING_DENIED;
+}
+
 bool authz_department_known(const struct authz *authz, const char *department)
 {
     return strmap_get(&authz->departments, department) != NULL;

@@ -58,6 +58,7 @@ struct authz_grant {
 struct authz_dataset {
     struct list grants;
     char *name;
+    int sharing; /* of its published catalogue entry, DENIED when retired; 0: there is none */
 };
 
 struct authz {

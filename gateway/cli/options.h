@@ -110,6 +110,9 @@ enum cli_option {
     OPT_APPEND,
     OPT_UPSERT,
     OPT_CURSOR,
+    OPT_SECRECY,
+    OPT_IMPACT,
+    OPT_ENTRY_STATE,
     OPT_COUNT
 };
 

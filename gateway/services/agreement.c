@@ -187,6 +187,13 @@ static enum step_result grant_check(struct call *call)
         return STEP_FAIL;
     }
     state->admin.owner = dataset->department;
+    if (authz_catalogue_forbids(gateway->authz, dataset->name)) {
+        state->admin.rule = "catalogue";
+        (void)err_set(&call->err, ERR_FAILED_PRECONDITION, "DATASET_DENIED",
+                      "this dataset is not shared, so nothing of it is granted; change its "
+                      "category first");
+        return STEP_FAIL;
+    }
     if (agreement->id[0] == '\0')
         agreement->id = agreement_make_id(&call->arena);
     else if (!is_id(agreement->id))

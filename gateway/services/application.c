@@ -341,6 +341,9 @@ static int make_agreement(struct call *call)
     if (dataset == NULL)
         return err_set(&call->err, ERR_FAILED_PRECONDITION, "DATASET_GONE",
                        "the dataset is no longer published; the application cannot become active");
+    if (authz_catalogue_forbids(gateway->authz, dataset->name))
+        return err_set(&call->err, ERR_FAILED_PRECONDITION, "DATASET_DENIED",
+                       "the dataset is no longer shared; the application cannot become active");
     int64_t now_s = state->row.now_us / 1000000 + 1;
     if (agreement->valid_from == NULL || agreement->valid_from->seconds < now_s)
         agreement->valid_from = timestamp_from_us(&call->arena, state->row.now_us);

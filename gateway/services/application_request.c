@@ -15,6 +15,7 @@ struct request_call {
     struct admin admin; /* first */
     struct calendar *calendar;
     const struct schema_dataset *dataset;
+    bool open; /* shared without conditions */
     struct agreement_consumer consumer;
     bool begins; /* the terms name their first instant */
     Sluice__V1__Application *message;
@@ -52,18 +53,20 @@ static int find_dataset(struct call *call, const char *name)
     const struct gateway *gateway = call->context;
     struct request_call *state = call->state;
     const struct schema_dataset *dataset = schema_bundle_find(gateway->bundle, name);
-    if (dataset != NULL && dataset->sharing == SHARING_DENIED &&
+    enum schema_sharing sharing =
+        dataset != NULL ? authz_sharing(gateway->authz, dataset) : SHARING_DENIED;
+    if (dataset != NULL && sharing == SHARING_DENIED &&
         authz_sees_dataset(gateway->authz, &call->identity, dataset, NULL))
         return err_set(&call->err, ERR_FAILED_PRECONDITION, "DATASET_DENIED",
                        "this dataset is not shared; its category may be disputed, not applied for");
-    if (dataset == NULL ||
-        (dataset->sharing != SHARING_OPEN && dataset->sharing != SHARING_CONDITIONAL))
+    if (sharing != SHARING_OPEN && sharing != SHARING_CONDITIONAL)
         return err_set(&call->err, ERR_NOT_FOUND, "DATASET_NOT_FOUND",
                        "no dataset of this name is shared with you");
     if (strcmp(dataset->department, call->identity.department) == 0)
         return err_set(&call->err, ERR_FAILED_PRECONDITION, "DATASET_OWN",
                        "your own department owns this dataset; nothing needs to be applied for");
     state->dataset = dataset;
+    state->open = sharing == SHARING_OPEN;
     return 0;
 }
 
@@ -156,7 +159,7 @@ static enum step_result request_insert(struct call *call)
         terms->legal_basis,
         application->scenario,
         application->scope,
-        state->dataset->sharing == SHARING_OPEN ? "true" : "false",
+        state->open ? "true" : "false",
         agreement_masks_array(arena, terms),
     };
     struct db_sql sql = {

@@ -5,11 +5,11 @@
 
 #include "base/ids.h"
 #include "services/agreement_rows.h"
+#include "services/calendar_rows.h"
 #include "services/timestamps.h"
 
 #define US(column_)   "coalesce((extract(epoch FROM " column_ ") * 1000000)::bigint, 0)"
 #define LIST(column_) "array_to_string(" column_ ", E'\\x1f')"
-#define YEARS         "extract(year FROM now())::integer - 2 AND extract(year FROM now())::integer + 3"
 /* Of several rows only the first carries the calendar. */
 #define FIRST(query_)                                                                              \
     "coalesce(CASE WHEN row_number() OVER (ORDER BY a.id COLLATE \"C\" DESC) = 1 THEN (" query_    \
@@ -62,14 +62,9 @@
     X(CLOCK_COMPLETED, "p.clock = 'completed'")                                                    \
     X(REPEATED, "EXISTS (SELECT FROM control.application_step AS s WHERE s.application = a.id"     \
                 " AND s.actor = $1 AND s.request_id = $2 AND s.event = $3)")                       \
-    X(YEARS_LOADED, FIRST("SELECT string_agg(y.year::text, E'\\x1f')"                              \
-                          " FROM control.workday_year AS y WHERE y.year BETWEEN " YEARS))          \
-    X(DAYS_OFF, FIRST("SELECT string_agg((d.day - date '1970-01-01')::text, E'\\x1f')"             \
-                      " FROM control.workday_calendar AS d WHERE d.kind = 'off'"                   \
-                      " AND d.year BETWEEN " YEARS))                                               \
-    X(DAYS_WORK, FIRST("SELECT string_agg((d.day - date '1970-01-01')::text, E'\\x1f')"            \
-                       " FROM control.workday_calendar AS d WHERE d.kind = 'work'"                 \
-                       " AND d.year BETWEEN " YEARS))
+    X(YEARS_LOADED, FIRST(CALENDAR_YEARS_SQL))                                                     \
+    X(DAYS_OFF, FIRST(CALENDAR_OFF_SQL))                                                           \
+    X(DAYS_WORK, FIRST(CALENDAR_WORK_SQL))
 
 #define AS_COLUMN(name_, sql_) COLUMN_##name_,
 enum { COLUMN_ID, COLUMNS(AS_COLUMN) };
@@ -85,28 +80,6 @@ const char application_shown[] =
 const char application_step_columns[] =
     "n, event, actor, " US("at") ", state_from, state_to, note, negotiation_ref, filing_ref, days, "
                                  "late";
-
-/* --- the calendar ----------------------------------------------------------------------------- */
-
-static void load_days(struct arena *arena, struct db_value value, bool working,
-                      struct calendar *calendar)
-{
-    size_t count;
-    char **days = db_texts(arena, value, &count);
-    for (size_t i = 0; i < count; i++)
-        (void)calendar_set(calendar, (int32_t)strtol(days[i], NULL, 10), working, NULL);
-}
-
-static void load_calendar(struct arena *arena, const struct db_rows *rows, int row,
-                          struct calendar *calendar)
-{
-    size_t count;
-    char **years = db_texts(arena, db_value(rows, row, COLUMN_YEARS_LOADED), &count);
-    for (size_t i = 0; i < count; i++)
-        (void)calendar_add_year(calendar, (int)strtol(years[i], NULL, 10), NULL);
-    load_days(arena, db_value(rows, row, COLUMN_DAYS_OFF), false, calendar);
-    load_days(arena, db_value(rows, row, COLUMN_DAYS_WORK), true, calendar);
-}
 
 /* --- one application -------------------------------------------------------------------------- */
 
@@ -159,49 +132,23 @@ static Sluice__V1__Application *message_of(struct arena *arena, const struct db_
     return out;
 }
 
-/* What was told stands; what could not be told then is told as soon as the calendar is there. */
 static void fill_deadline(struct arena *arena, const struct application_row *row, const char *clock,
                           const struct calendar *calendar)
 {
-    static const struct {
-        const char *name;
-        Sluice__V1__ApplicationDeadline__Kind kind;
-    } kinds[] = {
-        { "ANSWER", SLUICE__V1__APPLICATION_DEADLINE__KIND__ANSWER },
-        { "PROVIDE", SLUICE__V1__APPLICATION_DEADLINE__KIND__PROVIDE },
-        { "DISPOSE", SLUICE__V1__APPLICATION_DEADLINE__KIND__DISPOSE },
-    };
-    if (!row->runs)
-        return;
-    Sluice__V1__ApplicationDeadline *out = arena_alloc(arena, sizeof *out);
-    sluice__v1__application_deadline__init(out);
-    row->message->deadline = out;
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strcmp(kinds[i].name, clock) == 0)
-            out->kind = kinds[i].kind;
-    out->from = timestamp_from_us(arena, row->clock_from_us);
-    out->working_days = row->clock_days;
-    int32_t due = row->due, today = calendar_day(row->now_us);
-    if (!row->due_stored && calendar_due(calendar, row->clock_from_us, row->clock_days, &due,
-                                         &out->calendar_missing, NULL) < 0)
-        return;
-    char text[CALENDAR_DATE_BYTES];
-    calendar_date_format(due, text);
-    out->due = arena_strdup(arena, text);
-    out->overdue = today > due;
-    int left;
-    if (calendar_left(calendar, today, due, &left, NULL) == 0)
-        out->working_days_left = left;
-    else
-        out->calendar_missing =
-            calendar_year(calendar_has_year(calendar, calendar_year(due)) ? today : due);
+    struct calendar_clock running = { .name = clock,
+                                      .from_us = row->clock_from_us,
+                                      .days = row->clock_days,
+                                      .due_stored = row->due_stored,
+                                      .due = row->due };
+    if (row->runs)
+        row->message->deadline = calendar_deadline(arena, &running, row->now_us, calendar);
 }
 
 struct application_row application_from_row(struct arena *arena, const struct db_rows *rows,
                                             int row, struct calendar *calendar)
 {
     if (row == 0)
-        load_calendar(arena, rows, row, calendar);
+        calendar_take(arena, rows, row, COLUMN_YEARS_LOADED, calendar);
     struct application_row out = { .message = message_of(arena, rows, row) };
     const char *state = db_text(arena, db_value(rows, row, COLUMN_STATE));
     const char *clock = db_text(arena, db_value(rows, row, COLUMN_CLOCK));

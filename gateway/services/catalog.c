@@ -69,7 +69,7 @@ static Sluice__V1__Dataset *make_dataset(struct call *call, const struct gateway
     out->title_zh = (char *)dataset->title_zh;
     out->department = (char *)dataset->department;
     out->type_name = (char *)dataset->type->full_name;
-    out->sharing = (Sluice__V1__SharingCategory)dataset->sharing;
+    out->sharing = (Sluice__V1__SharingCategory)authz_sharing(gateway->authz, dataset);
     out->n_fields = dataset->type->field_count;
     out->fields = arena_array(&call->arena, out->n_fields, sizeof *out->fields);
     for (size_t i = 0; i < out->n_fields; i++)

@@ -2,6 +2,7 @@
 
 #include "services/admin.h"
 #include "services/application_steps.h"
+#include "services/catalogue_methods.h"
 #include "services/exchange.h"
 
 extern const struct rpc_method health_check_method;
@@ -54,6 +55,10 @@ const struct rpc_method *const services_methods[] = {
     &reflection_method,
     &catalog_list_method,
     &catalog_get_method,
+    &catalogue_import_method,
+    &catalogue_step_method,
+    &catalogue_entry_method,
+    &catalogue_entries_method,
     &exchange_lookup_method,
     &exchange_batch_lookup_method,
     &exchange_query_method,

@@ -669,7 +669,7 @@ def commands():
 
 
 def test_every_command_teaches(gateway):
-    assert len(commands()) == 79
+    assert len(commands()) == 91
     for command in commands():
         for language in ("en", "zh"):
             result = offline(*command, "--help", "--lang", language)

@@ -1,0 +1,280 @@
+/* sluice catalog entries|entry|import and the steps: what departments say of their data, and its life. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/catalogue_file.h"
+#include "cli/remote.h"
+
+/* One command, one step. */
+static const struct step {
+    const char *command;
+    const char *kind;
+    enum cli_option required[2];
+} steps[] = {
+    { "assess", "ASSESS", { OPT_SECRECY } },
+    { "approve", "APPROVE", { OPT_NONE } },
+    { "submit", "SUBMIT", { OPT_NONE } },
+    { "publish", "PUBLISH", { OPT_NONE } },
+    { "return", "RETURN", { OPT_REASON } },
+    { "change", "CHANGE", { OPT_REASON } },
+    { "extend", "ASK_EXTENSION", { OPT_WORKING_DAYS, OPT_REASON } },
+    { "consent", "EXTEND", { OPT_NONE } },
+    { "retire", "RETIRE", { OPT_REASON } },
+};
+
+enum { EXTENSION_DAYS_MAX = 5 };
+
+static const char *const columns[] = { "dataset", "title", "sharing",         "state",
+                                       "edition", "due",   "workingDaysLeft", "overdue" };
+#define COLUMN_COUNT (sizeof columns / sizeof columns[0])
+
+/* --- showing -------------------------------------------------------------------------------------
+ */
+static void copy(json_t *row, const char *name, const json_t *object, const char *member)
+{
+    json_t *value = remote_member(object, member);
+
+    json_object_set_new(row, name, value != NULL ? json_incref(value) : json_string(""));
+}
+
+/* What a deadline says in cells: its last day, what is left of it, and why it cannot be told. */
+static void add_deadline(json_t *row, const json_t *entry)
+{
+    const json_t *deadline = remote_member(entry, "deadline");
+    long long missing = remote_integer(deadline, "calendarMissing");
+
+    json_object_set_new(row, "due", json_string(remote_text(deadline, "due")));
+    json_object_set_new(row, "workingDaysLeft",
+                        deadline != NULL && missing == 0
+                            ? json_integer(remote_integer(deadline, "workingDaysLeft"))
+                            : json_string(""));
+    json_object_set_new(row, "overdue",
+                        json_boolean(json_is_true(remote_member(deadline, "overdue"))));
+    if (missing != 0) {
+        char year[24];
+        (void)snprintf(year, sizeof year, "%lld", missing);
+        NOTE(MSG_CALENDAR_MISSING, year);
+    }
+}
+
+static json_t *list_row(const json_t *entry)
+{
+    const json_t *content = remote_member(entry, "content");
+    json_t *row = json_object();
+
+    copy(row, "dataset", content, "dataset");
+    copy(row, "title", content, "title");
+    copy(row, "sharing", content, "sharing");
+    copy(row, "state", entry, "state");
+    copy(row, "edition", entry, "edition");
+    add_deadline(row, entry);
+    return row;
+}
+
+/* "name type GENERAL_1 NONE statistics (gov.division.v1.Division.name)" */
+static void add_items(json_t *row, const json_t *content)
+{
+    const json_t *list = remote_member(content, "items");
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        char name[40];
+
+        (void)snprintf(name, sizeof name, "item %zu", i + 1);
+        json_object_set_new(
+            row, name,
+            json_sprintf("%s %s %s %s %s (%s)", remote_text(item, "name"),
+                         remote_text(item, "type"), remote_text(item, "sensitivity"),
+                         remote_text(item, "personal"), remote_text(item, "sourceDepartment"),
+                         remote_text(item, "element")));
+    }
+}
+
+/* "2026-11-24T08:00:00Z PUBLISH spiffe://…: text (late)" */
+static void add_steps(json_t *row, const json_t *entry)
+{
+    const json_t *list = remote_member(entry, "steps");
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *step = json_array_get(list, i);
+        const char *note = remote_text(step, "note");
+        char name[40];
+
+        (void)snprintf(name, sizeof name, "step %lld", remote_integer(step, "number"));
+        json_object_set_new(
+            row, name,
+            json_sprintf("%s %s %s%s%s%s", remote_text(step, "at"), remote_text(step, "kind"),
+                         remote_text(step, "actor"), note[0] != '\0' ? ": " : "", note,
+                         json_is_true(remote_member(step, "late")) ? message(MSG_STEP_LATE) : ""));
+    }
+}
+
+static json_t *whole_row(const json_t *entry)
+{
+    static const char *const of_content[] = {
+        "category", "code",   "provider",         "providerCode", "summary",
+        "format",   "grade",  "conditions",       "legalBasis",   "modes",
+        "cycle",    "public", "publicConditions", "releasedOn",   "relatedCodes"
+    };
+    static const char *const own[] = { "author",       "secrecyRef",  "impactRef",
+                                       "assessedBy",   "approvedBy",  "submittedBy",
+                                       "publishedBy",  "publishedAt", "publishedEdition",
+                                       "extensionDays" };
+    const json_t *content = remote_member(entry, "content");
+    json_t *row = list_row(entry);
+
+    for (size_t i = 0; i < sizeof of_content / sizeof of_content[0]; i++)
+        if (remote_member(content, of_content[i]) != NULL)
+            copy(row, of_content[i], content, of_content[i]);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        if (remote_member(entry, own[i]) != NULL)
+            copy(row, own[i], entry, own[i]);
+    add_items(row, content);
+    add_steps(row, entry);
+    return row;
+}
+
+/* Takes `request`; calls and shows the entry that is answered. */
+static int call_and_show(struct cli *cli, const char *method, json_t *request)
+{
+    int status, failed;
+    struct connect_client *client = remote_open(cli, &status);
+    json_t *answer;
+    char path[80];
+
+    if (client == NULL) {
+        json_decref(request);
+        return status;
+    }
+    (void)snprintf(path, sizeof path, "sluice.v1.CatalogService/%s", method);
+    status = remote_call(client, path, request, &answer);
+    connect_client_close(&client);
+    if (status != EXIT_OK)
+        return status;
+    struct output *output = cli_output(cli);
+    bool whole = cli->format == OUTPUT_JSON || cli->format == OUTPUT_JSONL;
+    json_t *row = whole ? json_incref(answer) : whole_row(answer);
+    failed = output_object(output, row);
+    json_decref(row);
+    json_decref(answer);
+    return cli_output_end(&output, failed == 0 ? EXIT_OK : EXIT_FAILED);
+}
+
+int catalogue_entry(struct cli *cli)
+{
+    return call_and_show(cli, "GetCatalogueEntry", json_pack("{s:s}", "dataset", cli->operands[0]));
+}
+
+/* --- steps ---------------------------------------------------------------------------------------
+ */
+int catalogue_step(struct cli *cli)
+{
+    const struct step *step = steps;
+    json_t *request;
+    long days = 0;
+
+    while (strcmp(step->command, cli->command->name) != 0)
+        step++;
+    for (size_t i = 0; i < 2 && step->required[i] != OPT_NONE; i++)
+        if (!cli_option_required(cli, step->required[i]))
+            return EXIT_USAGE;
+    if (!cli_option_number(cli, OPT_WORKING_DAYS, 1, EXTENSION_DAYS_MAX, 0, &days))
+        return EXIT_USAGE;
+    request = json_pack("{s:s, s:s}", "dataset", cli->operands[0], "kind", step->kind);
+    remote_add_text(request, "note", cli_option_text(cli, OPT_REASON, NULL));
+    remote_add_text(request, "secrecyRef", cli_option_text(cli, OPT_SECRECY, NULL));
+    remote_add_text(request, "impactRef", cli_option_text(cli, OPT_IMPACT, NULL));
+    if (days > 0)
+        json_object_set_new(request, "days", json_integer(days));
+    remote_add_request_id(request);
+    return call_and_show(cli, "TakeCatalogueStep", request);
+}
+
+/* --- import --------------------------------------------------------------------------------------
+ */
+static void say(enum message_id id, const json_t *answer)
+{
+    char written[24], unchanged[24];
+
+    (void)snprintf(written, sizeof written, "%zu",
+                   json_array_size(remote_member(answer, "written")));
+    (void)snprintf(unchanged, sizeof unchanged, "%zu",
+                   json_array_size(remote_member(answer, "unchanged")));
+    NOTE(id, written, unchanged);
+}
+
+int catalogue_import(struct cli *cli)
+{
+    json_t *entries = catalogue_file_read(cli->operands[0]), *answer;
+    bool dry = cli_option_set(cli, OPT_DRY_RUN);
+    int status;
+
+    if (entries == NULL)
+        return EXIT_FAILED;
+    json_t *request = json_pack("{s:o, s:b}", "entries", entries, "dryRun", dry);
+    remote_add_request_id(request);
+    struct connect_client *client = remote_open(cli, &status);
+    if (client == NULL) {
+        json_decref(request);
+        return status;
+    }
+    status = remote_call(client, "sluice.v1.CatalogService/ImportCatalogue", request, &answer);
+    connect_client_close(&client);
+    if (status != EXIT_OK)
+        return status;
+    say(dry ? MSG_CATALOGUE_WOULD : MSG_CATALOGUE_WRITTEN, answer);
+    json_decref(answer);
+    return EXIT_OK;
+}
+
+/* --- entries -------------------------------------------------------------------------------------
+ */
+struct listing {
+    struct output *output;
+    bool whole;
+};
+
+static int list_item(void *context, json_t *item)
+{
+    const struct listing *listing = context;
+    json_t *row = listing->whole ? json_incref(item) : list_row(item);
+    int failed = output_row(listing->output, row);
+
+    json_decref(row);
+    return failed == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+/* change-due -> CHANGE_DUE; the gateway knows which there are. */
+static void add_state(json_t *request, const char *state)
+{
+    char word[64];
+
+    if (state == NULL)
+        return;
+    (void)snprintf(word, sizeof word, "%s", state);
+    for (char *p = word; *p != '\0'; p++)
+        *p = *p == '-' ? '_' : (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
+    remote_add_text(request, "state", word);
+}
+
+int catalogue_entries(struct cli *cli)
+{
+    struct listing listing = { .whole = cli->format == OUTPUT_JSON || cli->format == OUTPUT_JSONL };
+    json_t *request;
+    int status;
+    struct connect_client *client = remote_open(cli, &status);
+
+    if (client == NULL)
+        return status;
+    request = json_object();
+    remote_add_text(request, "department", cli_option_text(cli, OPT_DEPARTMENT, NULL));
+    add_state(request, cli_option_text(cli, OPT_ENTRY_STATE, NULL));
+    if (cli_option_set(cli, OPT_OVERDUE))
+        json_object_set_new(request, "overdue", json_true());
+    listing.output = cli_output(cli);
+    output_set_columns(listing.output, columns, COLUMN_COUNT);
+    status = remote_pages(client, "sluice.v1.CatalogService/ListCatalogueEntries", request,
+                          "entries", list_item, &listing);
+    connect_client_close(&client);
+    return cli_output_end(&listing.output, status);
+}
