@@ -43,6 +43,7 @@ _sluice() {
     --migrations) COMPREPLY=($(compgen -d -- "$current")); return ;;
     --title) return ;;
     --title-zh) return ;;
+    --roles) COMPREPLY=($(compgen -W "requester approver auditor administrator" -- "$current")); return ;;
     --table) return ;;
     --department) return ;;
     --type) return ;;
@@ -201,7 +202,7 @@ _sluice() {
     "control migrate") options=" --database --migrations --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "department add") options=" --title --title-zh --enable --database --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "department list") options=" --database --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
-    "officer add") options=" --title --enable --database --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "officer add") options=" --title --roles --enable --database --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "officer list") options=" --database --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "officer disable") options=" --database --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "version "*) options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -16,7 +16,8 @@ static const char epoch_and_schema_sql[] =
     "SELECT n, (SELECT digest FROM control.schema_current) FROM control.agreement_epoch";
 static const char departments_sql[] = "SELECT name, disabled_at IS NOT NULL FROM control.department"
                                       " WHERE epoch > $1::bigint";
-static const char officers_sql[] = "SELECT department || '/' || name, disabled_at IS NOT NULL"
+static const char officers_sql[] = "SELECT department || '/' || name, disabled_at IS NOT NULL,"
+                                   " array_to_string(roles, ',')"
                                    " FROM control.officer WHERE epoch > $1::bigint";
 
 static const char catalogue_sql[] = "SELECT dataset, CASE WHEN retired THEN 'DENIED' ELSE sharing "
@@ -92,6 +93,14 @@ static struct authz_dataset *dataset_of(struct authz *authz, const char *name)
     return dataset;
 }
 
+static void officer_free(struct authz_officer *officer)
+{
+    if (officer == NULL)
+        return;
+    free(officer->name);
+    free(officer);
+}
+
 /* Agreements never change but by revocation and suspension, so a known one only takes over these. */
 static void take_grant(struct authz *authz, const struct db_rows *rows, int row)
 {
@@ -128,7 +137,15 @@ static void take_department(struct authz *authz, const struct db_rows *rows, int
 
 static void take_officer(struct authz *authz, const struct db_rows *rows, int row)
 {
-    set_member(&authz->officers, db_value(rows, row, 0), !db_bool(db_value(rows, row, 1)));
+    struct db_value name = db_value(rows, row, 0), roles = db_value(rows, row, 2);
+    struct authz_officer *officer = mem_zero(sizeof *officer);
+    officer->name = mem_strndup((const char *)name.data, name.len);
+    officer->roles = officer_roles_parse((const char *)roles.data, roles.len);
+    officer_free(strmap_remove(&authz->officers, officer->name));
+    if (db_bool(db_value(rows, row, 1)))
+        officer_free(officer);
+    else
+        (void)strmap_set(&authz->officers, officer->name, officer);
 }
 
 /* What changed behind an epoch, one table after the other. */
@@ -244,6 +261,16 @@ struct authz *authz_new(struct loop *loop, struct db_source *control,
     return authz;
 }
 
+static void free_officers(struct strmap *map)
+{
+    size_t pos = 0;
+    const char *key;
+    void *value;
+    while (strmap_next(map, &pos, &key, &value))
+        officer_free(value);
+    strmap_fini(map);
+}
+
 static void free_members(struct strmap *map)
 {
     size_t pos = 0;
@@ -277,7 +304,7 @@ void authz_free(struct authz **authz_ref)
     }
     strmap_fini(&authz->datasets);
     free_members(&authz->departments);
-    free_members(&authz->officers);
+    free_officers(&authz->officers);
     free(authz);
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "authz/identity.h"
+#include "authz/officer.h"
 #include "schema/bundle.h"
 #include "schema/mask.h"
 #include "schema/plan.h"
@@ -138,6 +139,7 @@ enum schema_sharing authz_sharing(const struct authz *authz, const struct schema
 bool authz_catalogue_forbids(const struct authz *authz, const char *dataset);
 /* Registered and not disabled. */
 bool authz_department_known(const struct authz *authz, const char *department);
-int authz_check_officer(const struct authz *authz, const struct identity *who, struct err *err);
+int authz_check_officer(const struct authz *authz, const struct identity *who, unsigned roles,
+                        struct err *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* The one decision: may this caller have these fields of this dataset, for this purpose, this way?
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "authz/internal.h"
@@ -247,7 +248,7 @@ int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_
     if (!authz_department_known(authz, ask->who->department))
         return refuse(answer_r, "department", err, ERR_PERMISSION_DENIED, "DEPARTMENT_UNKNOWN",
                       "your department is not registered with this gateway");
-    if (ask->for_department && authz_check_officer(authz, ask->who, err) < 0) {
+    if (ask->for_department && authz_check_officer(authz, ask->who, OFFICER_CASEWORK, err) < 0) {
         answer_r->rule = "officer";
         return -1;
     }
@@ -303,7 +304,22 @@ bool authz_department_known(const struct authz *authz, const char *department)
     return strmap_get(&authz->departments, department) != NULL;
 }
 
-int authz_check_officer(const struct authz *authz, const struct identity *who, struct err *err)
+/* Names what would allow it. */
+static int role_lacking(unsigned roles, struct err *err)
+{
+    char names[64] = "";
+    size_t len = 0;
+    for (unsigned role = OFFICER_REQUESTER; role <= OFFICER_ADMINISTRATOR; role <<= 1)
+        if ((roles & role) != 0 && len < sizeof names)
+            len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", len > 0 ? " or " : "",
+                                    officer_role_name(role));
+    return err_set(err, ERR_PERMISSION_DENIED, "ROLE_LACKING",
+                   "this takes an officer with the role %s; the gateway's operators give roles",
+                   names);
+}
+
+int authz_check_officer(const struct authz *authz, const struct identity *who, unsigned roles,
+                        struct err *err)
 {
     char key[2 * IDENTITY_NAME_BYTES + 1];
     size_t len = strlen(who->department);
@@ -316,10 +332,11 @@ int authz_check_officer(const struct authz *authz, const struct identity *who, s
     if (!authz_department_known(authz, who->department))
         return err_set(err, ERR_PERMISSION_DENIED, "DEPARTMENT_UNKNOWN",
                        "your department is not registered with this gateway");
-    if (who->kind != IDENTITY_OFFICER || strmap_get(&authz->officers, key) == NULL)
+    const struct authz_officer *officer = strmap_get(&authz->officers, key);
+    if (who->kind != IDENTITY_OFFICER || officer == NULL)
         return err_set(err, ERR_PERMISSION_DENIED, "OFFICER_UNKNOWN",
                        "you are not registered as an officer of your department");
-    return 0;
+    return (officer->roles & roles) != 0 ? 0 : role_lacking(roles, err);
 }
 
 static bool concerns(const struct authz_grant *grant, const struct identity *who)

@@ -55,6 +55,11 @@ struct authz_grant {
     int64_t tokens_at_us;
 };
 
+struct authz_officer {
+    char *name; /* "department/name" */
+    unsigned roles;
+};
+
 struct authz_dataset {
     struct list grants;
     char *name;
@@ -86,7 +91,7 @@ struct authz {
     struct strmap grants;      /* id -> authz_grant */
     struct strmap datasets;    /* name -> authz_dataset */
     struct strmap departments; /* name -> itself, active ones */
-    struct strmap officers;    /* "department/name" -> itself, active ones */
+    struct strmap officers;    /* "department/name" -> struct authz_officer, active ones */
 };
 
 void authz_grant_unref(struct authz_grant *grant);

@@ -206,7 +206,7 @@ static const struct cli_command commands[] = {
     { "department", "list", "", 0, 0, MSG_SUM_DEPARTMENT_LIST, MSG_HELP_DEPARTMENT_LIST,
       .run = department_list, .options = { OPT_DATABASE, ROWS } },
     { "officer", "add", "DEPT/NAME", 1, 1, MSG_SUM_OFFICER_ADD, MSG_HELP_OFFICER_ADD,
-      .run = officer_add, .options = { OPT_TITLE, OPT_ENABLE, OPT_DATABASE } },
+      .run = officer_add, .options = { OPT_TITLE, OPT_ROLES, OPT_ENABLE, OPT_DATABASE } },
     { "officer", "list", "", 0, 0, MSG_SUM_OFFICER_LIST, MSG_HELP_OFFICER_LIST, .run = officer_list,
       .options = { OPT_DATABASE, ROWS } },
     { "officer", "disable", "DEPT/NAME", 1, 1, MSG_SUM_OFFICER_DISABLE, MSG_HELP_OFFICER_DISABLE,

@@ -45,6 +45,7 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_TITLE] = { "title", 0, "TEXT", NULL, MSG_OPT_TITLE },
     [OPT_TITLE_ZH] = { "title-zh", 0, "TEXT", NULL, MSG_OPT_TITLE_ZH },
     [OPT_ENABLE] = { "enable", 0, NULL, NULL, MSG_OPT_ENABLE },
+    [OPT_ROLES] = { "roles", 0, "A,B", "requester approver auditor administrator", MSG_OPT_ROLES },
     [OPT_TABLE] = { "table", 0, "TABLE", NULL, MSG_OPT_TABLE },
     [OPT_DEPARTMENT] = { "department", 0, "NAME", NULL, MSG_OPT_DEPARTMENT },
     [OPT_TYPE] = { "type", 0, "TYPE", NULL, MSG_OPT_TYPE },

@@ -57,6 +57,7 @@ enum cli_option {
     OPT_TITLE,
     OPT_TITLE_ZH,
     OPT_ENABLE,
+    OPT_ROLES,
     OPT_TABLE,
     OPT_DEPARTMENT,
     OPT_TYPE,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "authz/officer.h"
 #include "base/mem.h"
 #include "cli/control_db.h"
 
@@ -155,32 +156,54 @@ static int department_exists(struct cli *cli, const char *department)
     return status;
 }
 
+/* Each word a role, the administrator's alone: as the CHECK of control.officer. */
+static bool roles_valid(const char *text)
+{
+    unsigned all = 0;
+    for (size_t len; *text != '\0'; text += len + (text[len] == ',')) {
+        len = strcspn(text, ",");
+        unsigned role = officer_roles_parse(text, len);
+        if (role == 0 || (all & role) != 0 || strcmp(text + len, ",") == 0)
+            return false;
+        all |= role;
+    }
+    return all != 0 && ((all & OFFICER_ADMINISTRATOR) == 0 || all == OFFICER_ADMINISTRATOR);
+}
+
 int officer_add(struct cli *cli)
 {
     const char *name;
     char *department = split_officer(cli->operands[0], &name);
     const char *title = cli_option_text(cli, OPT_TITLE, NULL);
-    const char *const params[] = { department, department != NULL ? name : NULL, title };
+    const char *roles = cli_option_text(cli, OPT_ROLES, NULL);
+    const char *const params[] = { department, department != NULL ? name : NULL, title, roles };
     struct change change = {
         .find = "SELECT disabled_at IS NOT NULL FROM control.officer"
                 " WHERE department = $1 AND name = $2 FOR UPDATE",
-        .insert = "INSERT INTO control.officer (department, name, title)"
-                  " VALUES ($1, $2, coalesce($3, ''))",
-        .update = title != NULL
+        .insert = "INSERT INTO control.officer (department, name, title, roles)"
+                  " VALUES ($1, $2, coalesce($3, ''),"
+                  " coalesce(string_to_array($4, ','), '{requester,approver,auditor}'))",
+        .update = title != NULL || roles != NULL
                       ? "UPDATE control.officer SET title = coalesce($3, title),"
+                        " roles = coalesce(string_to_array($4, ','), roles),"
                         " epoch = control.next_epoch() WHERE department = $1 AND name = $2"
                       : NULL,
         .enable = "UPDATE control.officer SET disabled_at = NULL, title = coalesce($3, title),"
+                  " roles = coalesce(string_to_array($4, ','), roles),"
                   " epoch = control.next_epoch() WHERE department = $1 AND name = $2",
         .params = params,
         .key_count = 2,
-        .param_count = 3,
+        .param_count = 4,
         .label = cli->operands[0],
     };
     int status;
 
     if (department == NULL)
         return cli_usage(cli, MSG_USAGE_OFFICER, cli->operands[0]);
+    if (roles != NULL && !roles_valid(roles)) {
+        free(department);
+        return cli_usage(cli, MSG_USAGE_ROLES, roles);
+    }
     status = department_exists(cli, department);
     if (status == EXIT_OK)
         status = in_transaction(cli, &change);
@@ -192,7 +215,8 @@ int officer_add(struct cli *cli)
 
 int officer_list(struct cli *cli)
 {
-    return control_db_list(cli, "SELECT department, name, title, " STATE_SQL ", " CREATED_SQL
+    return control_db_list(cli, "SELECT department, name, title,"
+                                " array_to_string(roles, ',') AS roles, " STATE_SQL ", " CREATED_SQL
                                 " FROM control.officer ORDER BY department, name");
 }
 

@@ -52,7 +52,8 @@ struct rpc_method {
     const char *path; /* "/package.Service/Method" */
     enum rpc_kind kind;
     enum rpc_listener listeners;
-    bool anonymous; /* identity not needed (health) */
+    unsigned officer_roles; /* of authz/officer.h: an officer who calls it needs one of these */
+    bool anonymous;         /* identity not needed (health) */
     const ProtobufCMessageDescriptor *input;
     size_t state_size;
     size_t

@@ -26,8 +26,10 @@ enum step_result admin_admit(struct call *call)
     struct admin *admin = call->state;
     admin->rule = "identity";
     if (call->identity.kind == IDENTITY_OFFICER)
-        return authz_check_officer(gateway->authz, &call->identity, &call->err) < 0 ? STEP_FAIL
-                                                                                    : STEP_NEXT;
+        return authz_check_officer(gateway->authz, &call->identity, call->method->officer_roles,
+                                   &call->err) < 0
+                   ? STEP_FAIL
+                   : STEP_NEXT;
     if (!authz_ready(gateway->authz)) {
         (void)err_set(&call->err, ERR_UNAVAILABLE, "LEASE_EXPIRED",
                       "agreements cannot be checked at the moment; try again");

@@ -471,11 +471,12 @@ static const struct step step_steps[] = {
     { NULL, NULL, NULL },
 };
 
-#define STEP_METHOD(variable_, name_, input_)                                                      \
+#define STEP_METHOD(variable_, name_, role_, input_)                                               \
     const struct rpc_method variable_ = {                                                          \
         .path = "/sluice.v1.AgreementService/" name_,                                              \
         .kind = RPC_UNARY,                                                                         \
         .listeners = RPC_OFFICERS,                                                                 \
+        .officer_roles = (role_),                                                                  \
         .input = (input_),                                                                         \
         .state_size = sizeof(struct step_call),                                                    \
         .steps = step_steps,                                                                       \
@@ -483,22 +484,24 @@ static const struct step step_steps[] = {
         .finish = step_finish,                                                                     \
     }
 #define PLAIN (&sluice__v1__application_step_request__descriptor)
-STEP_METHOD(application_sign_off_method, "SignOff", PLAIN);
-STEP_METHOD(application_submit_method, "SubmitApplication", PLAIN);
-STEP_METHOD(application_ask_supplement_method, "AskSupplement", PLAIN);
-STEP_METHOD(application_answer_supplement_method, "AnswerSupplement", PLAIN);
-STEP_METHOD(application_ask_extension_method, "AskExtension",
+STEP_METHOD(application_sign_off_method, "SignOff", OFFICER_APPROVER, PLAIN);
+STEP_METHOD(application_submit_method, "SubmitApplication", OFFICER_REQUESTER, PLAIN);
+STEP_METHOD(application_ask_supplement_method, "AskSupplement", OFFICER_APPROVER, PLAIN);
+STEP_METHOD(application_answer_supplement_method, "AnswerSupplement", OFFICER_REQUESTER, PLAIN);
+STEP_METHOD(application_ask_extension_method, "AskExtension", OFFICER_APPROVER,
             &sluice__v1__ask_extension_request__descriptor);
-STEP_METHOD(application_extend_method, "Extend", PLAIN);
-STEP_METHOD(application_decide_method, "Decide", &sluice__v1__decide_request__descriptor);
-STEP_METHOD(application_provision_method, "Provision", PLAIN);
-STEP_METHOD(application_activate_method, "Activate", PLAIN);
-STEP_METHOD(application_suspend_method, "Suspend", PLAIN);
-STEP_METHOD(application_resume_method, "Resume", PLAIN);
-STEP_METHOD(application_terminate_method, "Terminate", &sluice__v1__terminate_request__descriptor);
-STEP_METHOD(application_require_disposal_method, "RequireDisposal",
+STEP_METHOD(application_extend_method, "Extend", OFFICER_APPROVER, PLAIN);
+STEP_METHOD(application_decide_method, "Decide", OFFICER_APPROVER,
+            &sluice__v1__decide_request__descriptor);
+STEP_METHOD(application_provision_method, "Provision", OFFICER_APPROVER, PLAIN);
+STEP_METHOD(application_activate_method, "Activate", OFFICER_APPROVER, PLAIN);
+STEP_METHOD(application_suspend_method, "Suspend", OFFICER_APPROVER, PLAIN);
+STEP_METHOD(application_resume_method, "Resume", OFFICER_APPROVER, PLAIN);
+STEP_METHOD(application_terminate_method, "Terminate", OFFICER_APPROVER,
+            &sluice__v1__terminate_request__descriptor);
+STEP_METHOD(application_require_disposal_method, "RequireDisposal", OFFICER_APPROVER,
             &sluice__v1__require_disposal_request__descriptor);
-STEP_METHOD(application_confirm_disposal_method, "ConfirmDisposal", PLAIN);
+STEP_METHOD(application_confirm_disposal_method, "ConfirmDisposal", OFFICER_REQUESTER, PLAIN);
 
 /* --- Get ----------------------------------------------------------------------------------------- */
 
@@ -546,6 +549,7 @@ const struct rpc_method application_get_method = {
     .path = "/sluice.v1.AgreementService/GetApplication",
     .kind = RPC_UNARY,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_EVERY,
     .input = &sluice__v1__get_application_request__descriptor,
     .state_size = sizeof(struct step_call),
     .steps = get_steps,

@@ -52,6 +52,7 @@ const struct rpc_method audit_checkpoint_method = {
     .path = "/sluice.v1.AuditService/GetCheckpoint",
     .kind = RPC_UNARY,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_EVERY,
     .input = &sluice__v1__get_checkpoint_request__descriptor,
     .state_size = sizeof(struct admin),
     .steps = checkpoint_steps,

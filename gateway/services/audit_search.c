@@ -226,6 +226,7 @@ const struct rpc_method audit_search_method = {
     .path = "/sluice.v1.AuditService/Search",
     .kind = RPC_UNARY,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_AUDITOR,
     .input = &sluice__v1__search_audit_request__descriptor,
     .state_size = sizeof(struct search),
     .steps = search_steps,

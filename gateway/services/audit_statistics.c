@@ -141,6 +141,7 @@ const struct rpc_method audit_statistics_method = {
     .path = "/sluice.v1.AuditService/GetStatistics",
     .kind = RPC_UNARY,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_AUDITOR,
     .input = &sluice__v1__get_statistics_request__descriptor,
     .state_size = sizeof(struct admin),
     .steps = statistics_steps,

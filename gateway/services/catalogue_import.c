@@ -269,6 +269,7 @@ const struct rpc_method catalogue_import_method = {
     .path = "/sluice.v1.CatalogService/ImportCatalogue",
     .kind = RPC_UNARY,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_REQUESTER,
     .input = &sluice__v1__import_catalogue_request__descriptor,
     .state_size = sizeof(struct import_call),
     .request_bytes_max = CATALOGUE_REQUEST_BYTES_MAX,

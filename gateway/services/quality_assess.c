@@ -317,6 +317,7 @@ const struct rpc_method quality_assess_method = {
     .path = "/sluice.v1.QualityService/Assess",
     .kind = RPC_SERVER_STREAM,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_CASEWORK,
     .input = &sluice__v1__assess_request__descriptor,
     .state_size = sizeof(struct assess),
     .steps = assess_steps,

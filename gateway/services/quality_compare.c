@@ -218,6 +218,7 @@ const struct rpc_method quality_compare_method = {
     .path = "/sluice.v1.QualityService/CompareDatasets",
     .kind = RPC_SERVER_STREAM,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_CASEWORK,
     .input = &sluice__v1__compare_datasets_request__descriptor,
     .state_size = sizeof(struct compare),
     .steps = compare_steps,

@@ -25,7 +25,8 @@ static int find_own(struct call *call, enum compare_side *other_r)
     const char *names[] = { request->dataset_a, request->dataset_b };
     int owned = 0;
     compare->exchange.grant.rule = "officer";
-    if (authz_check_officer(gateway->authz, &call->identity, &call->err) < 0)
+    if (authz_check_officer(gateway->authz, &call->identity, call->method->officer_roles,
+                            &call->err) < 0)
         return -1;
     if (call_set_request_id(call, request->request_id, &call->err) < 0)
         return -1;

@@ -317,6 +317,7 @@ const struct rpc_method quality_replay_method = {
     .path = "/sluice.v1.QualityService/Replay",
     .kind = RPC_SERVER_STREAM,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_CASEWORK,
     .input = &sluice__v1__replay_request__descriptor,
     .state_size = sizeof(struct replay),
     .steps = replay_steps,

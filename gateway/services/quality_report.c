@@ -166,6 +166,7 @@ const struct rpc_method quality_report_method = {
     .path = "/sluice.v1.QualityService/GetReport",
     .kind = RPC_UNARY,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_EVERY,
     .input = &sluice__v1__get_quality_report_request__descriptor,
     .state_size = sizeof(struct report),
     .steps = report_steps,

@@ -218,6 +218,7 @@ const struct rpc_method transfer_create_method = {
     .path = "/sluice.v1.TransferService/CreateTransfer",
     .kind = RPC_UNARY,
     .listeners = RPC_BOTH,
+    .officer_roles = OFFICER_CASEWORK,
     .input = &sluice__v1__create_transfer_request__descriptor,
     .state_size = sizeof(struct create_call),
     .steps = create_steps,
@@ -245,6 +246,7 @@ const struct rpc_method transfer_get_method = {
     .path = "/sluice.v1.TransferService/GetTransfer",
     .kind = RPC_UNARY,
     .listeners = RPC_BOTH,
+    .officer_roles = OFFICER_EVERY,
     .input = &sluice__v1__get_transfer_request__descriptor,
     .state_size = sizeof(struct transfer_call),
     .steps = get_steps,
@@ -312,6 +314,7 @@ const struct rpc_method transfer_list_method = {
     .path = "/sluice.v1.TransferService/ListTransfers",
     .kind = RPC_UNARY,
     .listeners = RPC_BOTH,
+    .officer_roles = OFFICER_EVERY,
     .input = &sluice__v1__list_transfers_request__descriptor,
     .state_size = sizeof(struct transfer_call),
     .steps = list_steps,
@@ -391,8 +394,9 @@ static const struct step cancel_steps[] = STEER_STEPS(cancel_update);
 #define STEER_METHOD(path_, input_, steps_)                                                        \
     {                                                                                              \
         .path = "/sluice.v1.TransferService/" path_, .kind = RPC_UNARY, .listeners = RPC_BOTH,     \
-        .input = &(input_), .state_size = sizeof(struct transfer_call), .steps = (steps_),         \
-        .outcome = admin_outcome, .finish = admin_finish,                                          \
+        .officer_roles = OFFICER_CASEWORK, .input = &(input_),                                     \
+        .state_size = sizeof(struct transfer_call), .steps = (steps_), .outcome = admin_outcome,   \
+        .finish = admin_finish,                                                                    \
     }
 const struct rpc_method transfer_pause_method =
     STEER_METHOD("PauseTransfer", sluice__v1__pause_transfer_request__descriptor, pause_steps);

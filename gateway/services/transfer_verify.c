@@ -153,6 +153,7 @@ const struct rpc_method transfer_verify_method = {
     .path = "/sluice.v1.TransferService/VerifyTransfer",
     .kind = RPC_UNARY,
     .listeners = RPC_BOTH,
+    .officer_roles = OFFICER_CASEWORK | OFFICER_AUDITOR,
     .input = &sluice__v1__verify_transfer_request__descriptor,
     .state_size = sizeof(struct verify),
     .steps = verify_steps,

@@ -97,6 +97,7 @@ const struct rpc_method transfer_watch_method = {
     .path = "/sluice.v1.TransferService/WatchTransfer",
     .kind = RPC_SERVER_STREAM,
     .listeners = RPC_BOTH,
+    .officer_roles = OFFICER_EVERY,
     .input = &sluice__v1__watch_transfer_request__descriptor,
     .state_size = sizeof(struct watch),
     .steps = watch_steps,

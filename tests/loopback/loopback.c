@@ -150,6 +150,7 @@ static void make_tables(struct postgres *postgres)
     postgres_sql(postgres, read_text("schemas/control/010_application.sql"));
     postgres_sql(postgres, read_text("schemas/control/014_agreement_masks.sql"));
     postgres_sql(postgres, read_text("schemas/control/015_catalogue.sql"));
+    postgres_sql(postgres, read_text("schemas/control/017_officer_roles.sql"));
     postgres_sql(postgres, "INSERT INTO control.department (name) VALUES ('health'), ('registry')");
     /* A county has 600 towns at most. 110101000 is in good order, 110101001 has no name. */
     postgres_sql(postgres, "CREATE TABLE towns (code text COLLATE \"C\" PRIMARY KEY, name text);"
