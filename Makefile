@@ -214,6 +214,7 @@ install: all
 	cd schemas && find control departments codes canonical -type f \
 		-exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/sluice/schemas/{} \;
 	install -D -m 0644 deploy/sluiced.service $(DESTDIR)/lib/systemd/system/sluiced.service
+	install -D -m 0644 -t $(DESTDIR)/lib/systemd/system deploy/sluice-transfer@.service deploy/sluice-transfer@.timer
 	install -D -m 0640 deploy/sluiced.sample.yaml $(DESTDIR)$(SYSCONFDIR)/sluice/sluiced.yaml.sample
 
 clean:

@@ -134,7 +134,7 @@ _sluice() {
     "lookup "*) options=" --purpose --agreement --fields --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "query "*) options=" --purpose --filter --fields --limit --page-size --agreement --resume --strict --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "verify "*) options=" --purpose --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
-    "transfer create") options=" --purpose --agreement --filter --fields --append --upsert --cursor --rows-per-second --follow --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "transfer create") options=" --purpose --agreement --filter --fields --append --upsert --cursor --accept-lossy --rows-per-second --follow --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "transfer list") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "transfer show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "transfer watch") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;

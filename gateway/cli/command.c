@@ -52,7 +52,7 @@ static const struct cli_command commands[] = {
     { "transfer", "create", "DATASET TARGET", 2, 2, MSG_SUM_TRANSFER_CREATE,
       MSG_HELP_TRANSFER_CREATE, REMOTE, .run = transfer_create,
       .options = { OPT_PURPOSE, OPT_AGREEMENT, OPT_FILTER, OPT_FIELDS, OPT_APPEND, OPT_UPSERT,
-                   OPT_CURSOR, OPT_ROWS_PER_SECOND, OPT_FOLLOW, ROWS } },
+                   OPT_CURSOR, OPT_ACCEPT_LOSSY, OPT_ROWS_PER_SECOND, OPT_FOLLOW, ROWS } },
     { "transfer", "list", "", 0, 0, MSG_SUM_TRANSFER_LIST, MSG_HELP_TRANSFER_LIST, REMOTE,
       .run = transfer_list, .options = { ROWS } },
     { "transfer", "show", "ID", 1, 1, MSG_SUM_TRANSFER_SHOW, MSG_HELP_TRANSFER_SHOW, REMOTE,

@@ -111,6 +111,7 @@ static const struct cli_option_info table[OPT_COUNT] = {
                           MSG_OPT_ENTRY_STATE },
     [OPT_APPEND] = { "append", 0, NULL, NULL, MSG_OPT_APPEND },
     [OPT_CURSOR] = { "cursor", 0, "FIELD", NULL, MSG_OPT_CURSOR },
+    [OPT_ACCEPT_LOSSY] = { "accept-lossy", 0, NULL, NULL, MSG_OPT_ACCEPT_LOSSY },
     [OPT_UPSERT] = { "upsert", 0, NULL, NULL, MSG_OPT_UPSERT },
     [OPT_OUT] = { "out", 'o', "PATH", "@file", MSG_OPT_OUT },
 };

@@ -114,6 +114,7 @@ enum cli_option {
     OPT_SECRECY,
     OPT_IMPACT,
     OPT_ENTRY_STATE,
+    OPT_ACCEPT_LOSSY,
     OPT_COUNT
 };
 

@@ -186,6 +186,8 @@ static json_t *create_request(struct cli *cli)
     remote_add_text(request, "agreement", cli_option_text(cli, OPT_AGREEMENT, NULL));
     remote_add_text(request, "filter", cli_option_text(cli, OPT_FILTER, NULL));
     remote_add_request_id(request);
+    if (cli_option_set(cli, OPT_ACCEPT_LOSSY))
+        json_object_set_new(request, "acceptLossy", json_true());
     if (rate > 0)
         json_object_set_new(request, "rowsPerSecond", json_integer(rate));
     if (names != NULL) {
@@ -195,6 +197,20 @@ static json_t *create_request(struct cli *cli)
         json_decref(names);
     }
     return request;
+}
+
+/* What the table will not keep, before the first row leaves. */
+static void show_losses(const json_t *transfer)
+{
+    const json_t *loss;
+    size_t i;
+    const char *sentence = messages_language() == LANGUAGE_ZH ? "sentenceZh" : "sentence";
+
+    json_array_foreach(remote_member(transfer, "losses"), i, loss)
+    {
+        if (strcmp(remote_text(loss, "kind"), "CANONICAL_LOSSLESS") != 0)
+            NOTE(MSG_TRANSFER_LOSS, remote_text(loss, "field"), remote_text(loss, sentence));
+    }
 }
 
 int transfer_create(struct cli *cli)
@@ -211,6 +227,8 @@ int transfer_create(struct cli *cli)
         return status;
     }
     status = remote_call(client, SERVICE "CreateTransfer", request, &answer);
+    if (status == EXIT_OK)
+        show_losses(answer);
     if (status == EXIT_OK && cli_option_set(cli, OPT_FOLLOW)) {
         status = follow(cli, client, remote_text(answer, "id"));
         json_decref(answer);

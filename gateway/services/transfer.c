@@ -4,6 +4,7 @@
 #include "schema/filter.h"
 #include "schema/writer.h"
 #include "services/agreement_rows.h"
+#include "services/transfer_loss.h"
 #include "services/transfer_rows.h"
 #include "transfer/cursor.h"
 #include "transfer/transfer.h"
@@ -18,6 +19,7 @@ struct create_call {
     const struct schema_dataset *target;
     const char *agreement;
     const char *table;
+    struct transfer_losses losses;
 };
 
 static const Sluice__V1__CreateTransferRequest *create_request(const struct call *call)
@@ -49,8 +51,10 @@ static int check_target(struct call *call, struct create_call *state)
     if (writer == NULL)
         return -1;
     state->table = arena_strdup(&call->arena, schema_writer_table(writer));
+    int weighed = transfer_weigh(&call->arena, &state->grant, writer,
+                                 create_request(call)->accept_lossy, &state->losses, &call->err);
     schema_writer_free(&writer);
-    return 0;
+    return weighed;
 }
 
 static int check_filter(struct call *call, const struct create_call *state)
@@ -197,6 +201,14 @@ static enum step_result create_insert(struct call *call)
     return admin_run(call, &sql, transfer_take);
 }
 
+static enum step_result create_answer(struct call *call)
+{
+    const struct create_call *state = call->state;
+    state->base.transfer->losses = state->losses.items;
+    state->base.transfer->n_losses = state->losses.count;
+    return transfer_answer(call);
+}
+
 static void create_finish(struct call *call, bool delivered)
 {
     const struct gateway *gateway = call->context;
@@ -210,7 +222,7 @@ static const struct step create_steps[] = {
     { "check", create_check, NULL },
     { "record", admin_record, admin_recorded }, /* no job without its entry */
     { "insert", create_insert, admin_ran },
-    { "answer", transfer_answer, NULL },
+    { "answer", create_answer, NULL },
     { NULL, NULL, NULL },
 };
 

@@ -191,6 +191,7 @@ def test_the_sample_configuration_is_valid():
 def test_make_install_fills_its_destination(tmp_path):
     run("make", "-C", REPO, f"O={BUILD}", f"DESTDIR={tmp_path}", "install")
     for name in ("usr/sbin/sluiced", "usr/bin/sluice", "usr/share/sluice/schemas/canonical.pb",
-                 "usr/share/sluice/schemas/control/001_control.sql", "lib/systemd/system/sluiced.service"):
+                 "usr/share/sluice/schemas/control/001_control.sql", "lib/systemd/system/sluiced.service",
+                 "lib/systemd/system/sluice-transfer@.service", "lib/systemd/system/sluice-transfer@.timer"):
         assert (tmp_path / name).is_file(), name
     run(tmp_path / "usr/bin/sluice", "schema", "check", tmp_path / "usr/share/sluice/schemas")

@@ -65,14 +65,19 @@ def house(workspace, cluster, pki, stubs):
     folder = workspace / unique("schemas")
     shutil.copytree(harness.REPO / "schemas", folder)
     (folder / "departments/civil-affairs/register.yaml").write_text(SOURCE_MAPPING)
-    for name, table in (("persons_received", "person_received"), ("persons_keyless", "person_keyless")):
+    for name, table in (("persons_received", "person_received"), ("persons_copied", "person_copied"),
+                        ("persons_keyless", "person_keyless")):
         (folder / f"departments/statistics/{name}.yaml").write_text(
             TARGET_MAPPING.replace("person_received", table))
+    (folder / "departments/statistics/persons_short.yaml").write_text(
+        TARGET_MAPPING.replace("person_received", "person_copied").replace("  updated_at: changed at\n", "")
+        .replace('columns: {"changed at": timestamptz}\n', ""))
     admin(cluster, "DROP SCHEMA IF EXISTS sluice CASCADE")
     admin(cluster, "CREATE SCHEMA sluice AUTHORIZATION statistics_owner")
     cluster.rows("civil_affairs_owner", SOURCE_TABLE.format("person_register"))
     cluster.rows("civil_affairs_owner", "GRANT SELECT ON person_register TO civil_affairs_reader")
     cluster.rows("statistics_owner", TARGET_TABLE.format("person_received"))
+    cluster.rows("statistics_owner", TARGET_TABLE.format("person_copied"))
     cluster.rows("statistics_owner", TARGET_TABLE.format("person_keyless").replace("PRIMARY KEY", "NOT NULL"))
     admin(cluster, "GRANT pg_read_all_stats TO civil_affairs_reader", "civil_affairs")
     admin(cluster, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO statistics_reader")
@@ -89,7 +94,7 @@ def house(workspace, cluster, pki, stubs):
     assert gateway.stop() == 0
     admin(cluster, "REVOKE pg_read_all_stats FROM civil_affairs_reader", "civil_affairs")
     cluster.rows("civil_affairs_owner", "DROP TABLE person_register")
-    cluster.rows("statistics_owner", "DROP TABLE person_received, person_keyless")
+    cluster.rows("statistics_owner", "DROP TABLE person_received, person_copied, person_keyless")
 
 
 @pytest.fixture
@@ -321,7 +326,31 @@ def test_what_a_cursor_needs(fresh):
     assert not found(fresh) and not leftovers(fresh.cluster)
 
 
+def test_what_would_be_lost_is_told_before_the_first_row(fresh):
+    short, kinds = dict(target="statistics/persons_short", dataset=REGISTER), fresh.stubs.TransferLoss
+    failure = fresh.peer.failure(lambda: create(fresh, **short))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "FIELDS_LOST")
+    assert "updated_at" in failure.text and "name" not in failure.text.split(";")[0]
+    job = create(fresh, accept_lossy=True, **short)
+    assert {loss.field: loss.kind for loss in job.losses} == {
+        "id_number": kinds.CANONICAL_LOSSLESS, "updated_at": kinds.ABSENT}
+    assert all(loss.sentence and loss.sentence_zh for loss in job.losses)
+    assert succeeded(fresh, job).manifest.fields == ["id_number", "name"]
+    assert target(fresh, 'SELECT count(*), count("changed at") FROM person_copied') == [(ROWS, 0)]
+    # What is not asked for is not lost; a table that has everything loses nothing.
+    asked = create(fresh, fields={"paths": ["id_number", "name"]}, **short)
+    assert [loss.field for loss in asked.losses] == ["id_number"]
+    whole = create(fresh, target=RECEIVED, dataset=REGISTER)
+    assert {loss.kind for loss in whole.losses} == {kinds.CANONICAL_LOSSLESS}
+    for job in (asked, whole):
+        succeeded(fresh, job)
+
+
 def test_the_command_line(fresh, sluice):
+    short = sluice("transfer", "create", REGISTER, "statistics/persons_short", "--purpose", PURPOSE, "--accept-lossy",
+                   certificate=f"statistics-{fresh.name}", to=fresh.gateway)
+    assert short.returncode == 0 and "updated_at: The table does not hold this field" in short.stderr, short
+
     def run(*words):
         return sluice("transfer", "create", REGISTER, RECEIVED, "--purpose", PURPOSE, "--follow", "--format", "json",
                       *words, certificate=f"statistics-{fresh.name}", to=fresh.gateway)
