@@ -34,6 +34,9 @@ _sluice() {
     --burst) return ;;
     --daily-quota) return ;;
     --masks) return ;;
+    --networks) return ;;
+    --windows) return ;;
+    --onward) return ;;
     --legal-basis) return ;;
     --id) return ;;
     --reason) return ;;
@@ -142,11 +145,11 @@ _sluice() {
     "transfer resume") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "transfer cancel") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "transfer verify") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
-    "agreement grant") options=" --consumer --dataset --fields --purposes --modes --row-filter --valid-from --valid-until --days --rate --burst --daily-quota --masks --legal-basis --id --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "agreement grant") options=" --consumer --dataset --fields --purposes --modes --row-filter --valid-from --valid-until --days --rate --burst --daily-quota --masks --networks --windows --onward --legal-basis --id --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement list") options=" --dataset --consumer --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement revoke") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
-    "application request") options=" --consumer --dataset --fields --purposes --modes --legal-basis --scenario --scope --valid-from --valid-until --days --row-filter --rate --burst --daily-quota --masks --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application request") options=" --consumer --dataset --fields --purposes --modes --legal-basis --scenario --scope --valid-from --valid-until --days --row-filter --rate --burst --daily-quota --masks --networks --windows --onward --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "application sign-off") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "application submit") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "application supplement") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -59,6 +59,11 @@ static void lease_renewed(struct authz *authz)
     authz->lease_until_us = authz->poll_sent_us + (int64_t)AUTHZ_LEASE_MS * 1000;
     loop_timer_start_us(&authz->lease_timer, authz->lease_until_us - loop_now_us(authz->loop));
     loop_timer_start(&authz->poll_timer, AUTHZ_POLL_MS);
+    /* Whatever runs under an agreement whose window has closed is told within one poll. */
+    int64_t minute = clock_wall_us() / 60000000;
+    if (authz->windowed > 0 && minute != authz->minute)
+        authz->anything_changed = true;
+    authz->minute = minute;
     bool tell = authz->lease_lost || authz->anything_changed;
     if (authz->lease_lost)
         log_event(LOG_INFO, NULL, "lease_renewed", LOG_INT("epoch", authz->epoch));
@@ -112,6 +117,7 @@ static void take_grant(struct authz *authz, const struct db_rows *rows, int row)
         authz_grant_unref(fresh);
         return;
     }
+    authz->windowed += fresh->window_count > 0;
     (void)strmap_set(&authz->grants, fresh->id, fresh);
     list_append(&dataset_of(authz, fresh->dataset_name)->grants, &fresh->link);
 }

@@ -64,6 +64,8 @@ struct authz_ask {
     const char *purpose;
     enum authz_mode mode;
     bool for_department; /* an officer uses what is granted to the whole department, <dept>/'*' */
+    bool
+        resumed; /* admitted before: a mover goes on, and nobody is at the other end to be asked where from */
     const char *const *fields; /* canonical names; none = all that are granted */
     size_t field_count;
 };
@@ -81,14 +83,15 @@ struct authz_answer {
 
 /* The one decision. 0 = allowed. Refusals: NOT_FOUND/DATASET_NOT_FOUND (hidden and absent alike),
  * PERMISSION_DENIED/AGREEMENT_NOT_FOUND, AGREEMENT_REVOKED, AGREEMENT_SUSPENDED, AGREEMENT_EXPIRED,
- * AGREEMENT_NOT_YET_VALID, PURPOSE_NOT_GRANTED, MODE_NOT_GRANTED, FIELD_NOT_GRANTED,
+ * AGREEMENT_NOT_YET_VALID, WINDOW_CLOSED, NETWORK_NOT_GRANTED, PURPOSE_NOT_GRANTED, MODE_NOT_GRANTED,
+ * FIELD_NOT_GRANTED,
  * FIELD_MASKED (verifying), DEPARTMENT_UNKNOWN; INVALID_ARGUMENT/FIELD_UNKNOWN, AGREEMENT_AMBIGUOUS;
  * RESOURCE_EXHAUSTED/RATE_LIMITED, QUOTA_EXHAUSTED; FAILED_PRECONDITION/AGREEMENT_OUTDATED,
  * MASK_KEY_MISSING, MASK_KEY_CHANGED;
  * UNAVAILABLE/LEASE_EXPIRED. */
 int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_answer *answer_r,
                  struct err *err);
-/* Asked immediately before every hand-over: lease, revocation, validity. `err` says which failed.
+/* Asked immediately before every hand-over: lease, revocation, validity, window. `err` says which failed.
  */
 bool authz_live(const struct authz *authz, const struct authz_answer *answer, struct err *err);
 void authz_answer_fini(struct authz *authz, struct authz_answer *answer);
@@ -114,6 +117,8 @@ int authz_check_mask(const struct schema_dataset *dataset, unsigned modes,
 /* What an entry cites. */
 const char *authz_grant_id(const struct authz_grant *grant);
 const char *authz_grant_legal_basis(const struct authz_grant *grant);
+/* Who else may receive the data; "": nobody. */
+const char *authz_grant_onward(const struct authz_grant *grant);
 const uint8_t *authz_grant_digest(const struct authz_grant *grant); /* 32 bytes */
 
 /* Records a day, 0: no limit. The audit transaction counts them, not this room. */

@@ -40,6 +40,18 @@ static bool has_purpose(const struct authz_grant *grant, const char *purpose)
     return false;
 }
 
+static bool is_open(const struct authz_grant *grant, int64_t now_us)
+{
+    return grant->window_count == 0 ||
+           authz_windows_open(grant->windows, grant->window_count, now_us);
+}
+
+static bool comes_from_inside(const struct authz_grant *grant, const struct authz_ask *ask)
+{
+    return grant->network_count == 0 || ask->resumed ||
+           authz_networks_hold(grant->networks, grant->network_count, ask->who->address);
+}
+
 static bool is_valid_now(const struct authz_grant *grant, int64_t now_us)
 {
     return !grant->revoked && !grant->suspended && now_us >= grant->valid_from_us &&
@@ -60,7 +72,9 @@ static struct authz_grant *choose(const struct authz_dataset *dataset, const str
         if (!may_use(grant, ask))
             continue;
         bool fits = has_purpose(grant, ask->purpose) && (grant->modes & ask->mode) != 0;
-        int score = (is_valid_now(grant, now_us) ? 2 : 0) + (fits ? 1 : 0);
+        bool usable =
+            is_valid_now(grant, now_us) && is_open(grant, now_us) && comes_from_inside(grant, ask);
+        int score = (usable ? 2 : 0) + (fits ? 1 : 0);
         if (score == 3 && best_score == 3)
             *ambiguous_r = true;
         /* Of equals the newest explains the refusal best. */
@@ -88,7 +102,22 @@ static int check_validity(const struct authz_grant *grant, int64_t now_us,
     if (now_us >= grant->valid_until_us)
         return refuse(answer, "agreement.validity", err, ERR_PERMISSION_DENIED, "AGREEMENT_EXPIRED",
                       "the agreement has expired; ask the owner for a new one");
-    return 0;
+    if (is_open(grant, now_us))
+        return 0;
+    answer->rule = "agreement.window";
+    return err_set(err, ERR_PERMISSION_DENIED, "WINDOW_CLOSED",
+                   "the agreement is for %s (Asia/Shanghai); call again then", grant->windows_text);
+}
+
+static int check_network(const struct authz_grant *grant, const struct authz_ask *ask,
+                         struct authz_answer *answer, struct err *err)
+{
+    if (comes_from_inside(grant, ask))
+        return 0;
+    answer->rule = "agreement.network";
+    return err_set(err, ERR_PERMISSION_DENIED, "NETWORK_NOT_GRANTED",
+                   "the agreement does not cover calls from this address; call from %s",
+                   grant->networks_text);
 }
 
 static int check_scope(const struct authz_grant *grant, const struct authz_ask *ask,
@@ -254,6 +283,7 @@ int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_
     }
     if (find_grant(authz, ask, now_us, answer_r, err) < 0 ||
         check_validity(answer_r->grant, now_us, answer_r, err) < 0 ||
+        check_network(answer_r->grant, ask, answer_r, err) < 0 ||
         check_scope(answer_r->grant, ask, answer_r, err) < 0 ||
         check_fields(answer_r->grant, ask, answer_r, err) < 0 ||
         check_quota(authz, answer_r->grant, ask, answer_r, err) < 0 ||

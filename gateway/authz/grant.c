@@ -15,7 +15,8 @@ const char authz_grants_sql[] =
     " (extract(epoch FROM valid_until) * 1000000)::bigint,"
     " (rate_per_second * 1000000)::bigint, rate_burst, legal_basis, digest,"
     " (revoked_at IS NOT NULL), daily_quota, (suspended_at IS NOT NULL),"
-    " array_to_string(masks, E'\\x1f'), mask_key_check"
+    " array_to_string(masks, E'\\x1f'), mask_key_check,"
+    " array_to_string(networks, E'\\x1f'), array_to_string(windows, E'\\x1f'), onward_recipient"
     " FROM control.agreement WHERE epoch > $1::bigint ORDER BY epoch";
 
 static unsigned parse_modes(struct arena *arena, struct db_value value)
@@ -90,6 +91,8 @@ struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_r
     grant->revoked = db_bool(db_value(rows, row, 15));
     grant->daily_quota = db_int8(db_value(rows, row, 16));
     grant->suspended = db_bool(db_value(rows, row, 17));
+    grant->onward = db_text(arena, db_value(rows, row, 22));
+    authz_grant_bind_bounds(grant, db_value(rows, row, 20), db_value(rows, row, 21));
     grant->dataset = schema_bundle_find(authz->bundle, grant->dataset_name);
     if (grant->dataset == NULL) {
         (void)err_set(&grant->broken, ERR_NOT_FOUND, "DATASET_NOT_FOUND",
@@ -129,6 +132,11 @@ const char *authz_grant_legal_basis(const struct authz_grant *grant)
 int64_t authz_grant_daily_quota(const struct authz_grant *grant)
 {
     return grant->daily_quota;
+}
+
+const char *authz_grant_onward(const struct authz_grant *grant)
+{
+    return grant->onward;
 }
 
 const uint8_t *authz_grant_digest(const struct authz_grant *grant)

@@ -12,7 +12,7 @@
 
 struct err;
 
-enum { IDENTITY_NAME_BYTES = 64 };
+enum { IDENTITY_NAME_BYTES = 64, IDENTITY_ADDRESS_BYTES = 56 };
 enum identity_kind { IDENTITY_NONE, IDENTITY_SYSTEM, IDENTITY_OFFICER };
 
 struct identity {
@@ -21,6 +21,7 @@ struct identity {
     char department[IDENTITY_NAME_BYTES];
     char name[IDENTITY_NAME_BYTES];
     uint8_t credential[TLS_FINGERPRINT_BYTES];
+    char address[IDENTITY_ADDRESS_BYTES]; /* the connection's, as net/conn.h writes it */
 };
 
 /* spiffe://<trust-domain>/dept/<department>/system/<name> or …/officer/<name>.

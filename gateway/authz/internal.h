@@ -7,6 +7,7 @@
 #define SLUICE_AUTHZ_INTERNAL_H
 
 #include "authz/authz.h"
+#include "authz/bounds.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/list.h"
@@ -48,6 +49,13 @@ struct authz_grant {
     uint8_t delivered[PLAN_BITMAP_BYTES]; /* of them, all but MASK_DROP */
     uint8_t unmasked[PLAN_BITMAP_BYTES];  /* of them, without any mask */
     struct schema_masks *masks;           /* NULL: none */
+    const struct authz_network *networks;
+    size_t network_count; /* 0: from everywhere */
+    const char *networks_text;
+    const struct authz_window *windows;
+    size_t window_count; /* 0: at all times */
+    const char *windows_text;
+    const char *onward;
     struct schema_filter *row_filter;
     struct authz_plan plans[AUTHZ_PLANS_MAX];
     size_t plan_count;
@@ -83,6 +91,8 @@ struct authz {
     size_t loading;     /* which table of it */
     bool lease_lost;
     bool anything_changed;
+    size_t windowed; /* agreements with windows, ever */
+    int64_t minute;  /* of the wall clock, when windows were looked at last */
     /* The current schema bundle, where somebody watches it. */
     authz_schema_fn schema_seen;
     void *schema_arg;
@@ -96,9 +106,12 @@ struct authz {
 
 void authz_grant_unref(struct authz_grant *grant);
 /* grant.c: one row of control.agreement. */
-enum { GRANT_COLUMNS = 20 };
+enum { GRANT_COLUMNS = 23 };
 extern const char authz_grants_sql[];
 struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_rows *rows, int row);
+/* grant_bounds.c: the same for networks and windows. */
+void authz_grant_bind_bounds(struct authz_grant *grant, struct db_value networks,
+                             struct db_value windows);
 /* mask.c: texts as control.agreement has them; fills masks, delivered and unmasked, or `broken`. */
 void authz_grant_bind_masks(const struct authz *authz, struct authz_grant *grant,
                             struct db_value texts, struct db_value key_check);

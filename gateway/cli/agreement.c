@@ -113,6 +113,29 @@ static int grant_limits(struct cli *cli, json_t *agreement)
     return 0;
 }
 
+/* Where from, when, to whom. */
+static int grant_bounds(struct cli *cli, json_t *agreement)
+{
+    static const struct {
+        enum cli_option option;
+        const char *name, *member;
+    } lists[] = { { OPT_NETWORKS, "--networks", "networks" },
+                  { OPT_WINDOWS, "--windows", "windows" } };
+
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        const char *text = cli_option_text(cli, lists[i].option, NULL);
+        json_t *words = text != NULL ? text_split(text) : NULL;
+        if (text != NULL && words == NULL) {
+            (void)cli_usage(cli, MSG_USAGE_LIST, lists[i].name);
+            return -1;
+        }
+        if (words != NULL)
+            json_object_set_new(agreement, lists[i].member, words);
+    }
+    remote_add_text(agreement, "onwardRecipient", cli_option_text(cli, OPT_ONWARD, NULL));
+    return 0;
+}
+
 json_t *agreement_terms(struct cli *cli)
 {
     static const enum cli_option required[] = { OPT_CONSUMER, OPT_DATASET, OPT_FIELDS, OPT_PURPOSES,
@@ -130,7 +153,7 @@ json_t *agreement_terms(struct cli *cli)
         (void)cli_usage(cli, MSG_USAGE_LIST, "--purposes");
     modes = purposes != NULL ? grant_modes(cli) : NULL;
     if (modes == NULL || grant_validity(cli, agreement) != 0 || grant_limits(cli, agreement) != 0 ||
-        agreement_add_masks(cli, agreement) != 0) {
+        grant_bounds(cli, agreement) != 0 || agreement_add_masks(cli, agreement) != 0) {
         json_decref(purposes);
         json_decref(modes);
         json_decref(agreement);

@@ -97,10 +97,11 @@ static void add_steps(json_t *row, const json_t *application)
 
 static json_t *whole_row(const struct cli *cli, json_t *application)
 {
-    static const char *const of_terms[] = { "fields",        "rowFilter", "purposes",
-                                            "modes",         "validFrom", "validUntil",
-                                            "ratePerSecond", "rateBurst", "dailyQuota",
-                                            "masks",         "legalBasis" };
+    static const char *const of_terms[] = { "fields",          "rowFilter", "purposes",
+                                            "modes",           "validFrom", "validUntil",
+                                            "ratePerSecond",   "rateBurst", "dailyQuota",
+                                            "masks",           "networks",  "windows",
+                                            "onwardRecipient", "legalBasis" };
     static const char *const own[] = { "scenario",    "scope",           "applicant",
                                        "createdAt",   "signedOffBy",     "receivedAt",
                                        "completedAt", "decidedBy",       "decisionReason",

@@ -1,6 +1,7 @@
 #include "rpc/server.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,8 @@ static int check_identity(struct call *call)
     if (identity_from_peer(options->trust_domain, h2_stream_peer(call->stream), &call->identity,
                            &call->err) < 0)
         return call->method->anonymous ? 0 : -1;
+    (void)snprintf(call->identity.address, sizeof call->identity.address, "%s",
+                   h2_stream_address(call->stream));
     bool officer = call->identity.kind == IDENTITY_OFFICER;
     if (officer != (options->listener == RPC_OFFICERS) && !call->method->anonymous)
         return err_set(&call->err, ERR_PERMISSION_DENIED, "WRONG_PORT",

@@ -158,7 +158,8 @@ int agreement_check_terms(struct call *call, const struct schema_dataset *datase
 {
     if (check_consumer(call, agreement->consumer, consumer_r) < 0 ||
         check_fields(call, dataset, agreement) < 0 || check_scope(call, agreement) < 0 ||
-        check_validity(call, agreement) < 0 || agreement_check_masks(call, dataset, agreement) < 0)
+        check_validity(call, agreement) < 0 || agreement_check_bounds(call, agreement) < 0 ||
+        agreement_check_masks(call, dataset, agreement) < 0)
         return -1;
     return check_filter(call, dataset, agreement->row_filter);
 }
@@ -230,12 +231,13 @@ const char agreement_insert_sql[] =
     "INSERT INTO control.agreement (id, consumer_department,"
     " consumer_system, dataset, owner_department, fields, row_filter, purposes, modes,"
     " valid_from, valid_until, rate_per_second, rate_burst, legal_basis, granted_by,"
-    " request_id, digest, daily_quota, masks, mask_key_check)"
+    " request_id, digest, daily_quota, masks, mask_key_check,"
+    " networks, windows, onward_recipient)"
     " VALUES ($1, $2, $3, $4, $5, $6::text[], $7, $8::text[], $9::integer[],"
     " timestamptz 'epoch' + $10::bigint * interval '1 microsecond',"
     " timestamptz 'epoch' + $11::bigint * interval '1 microsecond',"
     " $12::double precision, $13::integer, $14, $15, $16, $17::bytea, $18::bigint,"
-    " $19::text[], $20::bytea)";
+    " $19::text[], $20::bytea, $21::text[], $22::text[], $23)";
 
 void agreement_insert_params(struct call *call, const Sluice__V1__Agreement *agreement,
                              const struct agreement_consumer *consumer,
@@ -269,6 +271,9 @@ void agreement_insert_params(struct call *call, const Sluice__V1__Agreement *agr
         text_of_int(arena, agreement->daily_quota),
         agreement_masks_array(arena, agreement),
         agreement_mask_key_check(call, agreement),
+        agreement_array(arena, agreement->networks, agreement->n_networks),
+        agreement_array(arena, agreement->windows, agreement->n_windows),
+        agreement->onward_recipient,
     };
     memcpy(params_r, params, sizeof params);
 }

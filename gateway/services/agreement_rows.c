@@ -19,7 +19,8 @@ const char agreement_columns[] =
     " (extract(epoch FROM granted_at) * 1000000)::bigint, coalesce(revoked_by, ''),"
     " coalesce((extract(epoch FROM revoked_at) * 1000000)::bigint, 0),"
     " coalesce(revoke_reason, ''), epoch, digest, daily_quota,"
-    " suspended_at IS NOT NULL, array_to_string(masks, E'\\x1f')";
+    " suspended_at IS NOT NULL, array_to_string(masks, E'\\x1f'),"
+    " array_to_string(networks, E'\\x1f'), array_to_string(windows, E'\\x1f'), onward_recipient";
 
 static void take_modes(struct arena *arena, struct db_value value, Sluice__V1__Agreement *out)
 {
@@ -56,6 +57,9 @@ Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_r
     hex_encode(digest.data, digest.len, out->digest);
     out->daily_quota = db_int8(db_value(rows, row, 19));
     agreement_take_masks(arena, db_value(rows, row, 21), out);
+    out->networks = db_texts(arena, db_value(rows, row, 22), &out->n_networks);
+    out->windows = db_texts(arena, db_value(rows, row, 23), &out->n_windows);
+    out->onward_recipient = db_text(arena, db_value(rows, row, 24));
     if (out->revoked_at != NULL)
         out->state = SLUICE__V1__AGREEMENT_STATE__REVOKED;
     else if (db_int8(db_value(rows, row, 8)) <= clock_wall_us())
@@ -88,6 +92,11 @@ struct slice agreement_bound(struct arena *arena, const Sluice__V1__Agreement *a
     bound.daily_quota = agreement->daily_quota;
     bound.n_masks = agreement->n_masks;
     bound.masks = agreement->masks;
+    bound.n_networks = agreement->n_networks;
+    bound.networks = agreement->networks;
+    bound.n_windows = agreement->n_windows;
+    bound.windows = agreement->windows;
+    bound.onward_recipient = agreement->onward_recipient;
     size_t len = sluice__v1__agreement__get_packed_size(&bound);
     uint8_t *bytes = arena_alloc(arena, len);
     (void)sluice__v1__agreement__pack(&bound, bytes);

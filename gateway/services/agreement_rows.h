@@ -22,7 +22,8 @@ enum {
 extern const char agreement_columns[];
 Sluice__V1__Agreement *agreement_from_row(struct arena *arena, const struct db_rows *rows, int row);
 /* SHA-256 over the serialised members that bind: id, consumer, dataset, fields, row filter,
- * purposes, modes, validity, rate, burst, legal basis, daily quota, masks. */
+ * purposes, modes, validity, rate, burst, legal basis, daily quota, masks, networks,
+ * windows, onward supply. */
 void agreement_digest(const Sluice__V1__Agreement *agreement,
                       uint8_t digest_r[AGREEMENT_DIGEST_BYTES]);
 /* The bytes that digest is taken over, in the arena. */

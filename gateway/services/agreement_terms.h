@@ -11,7 +11,7 @@
 #include "services/agreement_rows.h"
 
 enum {
-    AGREEMENT_INSERT_PARAMS = 20,
+    AGREEMENT_INSERT_PARAMS = 23,
     /* A grant answers when every worker has had time to read it; a revocation or suspension when every
      * lease that could still rest on the old state has run out: after that answer no record leaves
      * anywhere. */
@@ -24,8 +24,9 @@ struct agreement_consumer {
     char system[IDENTITY_NAME_BYTES]; /* "*": every system */
 };
 
-/* The consumer's form and department, fields, purposes, modes, limits, validity, masks and row filter; fills
- * in valid_from (now) and a mask's character where they are not set. -1 with call->err, INVALID_ARGUMENT and its reason. */
+/* The consumer's form and department, fields, purposes, modes, limits, validity, bounds, masks and row
+ * filter; fills in valid_from (now) and a mask's character where they are not set. -1 with call->err,
+ * INVALID_ARGUMENT and its reason. */
 int agreement_check_terms(struct call *call, const struct schema_dataset *dataset,
                           Sluice__V1__Agreement *agreement, struct agreement_consumer *consumer_r);
 
@@ -33,6 +34,8 @@ int agreement_check_terms(struct call *call, const struct schema_dataset *datase
  * with MASK_*, FAILED_PRECONDITION/MASK_KEY_MISSING. */
 int agreement_check_masks(struct call *call, const struct schema_dataset *dataset,
                           Sluice__V1__Agreement *agreement);
+/* Networks, windows and onward supply alone: NETWORK_INVALID, WINDOW_INVALID, ONWARD_INVALID. */
+int agreement_check_bounds(struct call *call, const Sluice__V1__Agreement *agreement);
 /* What tells the mask key of an agreement with hashes, as bytea; NULL: it has none. */
 char *agreement_mask_key_check(struct call *call, const Sluice__V1__Agreement *agreement);
 
@@ -41,7 +44,7 @@ char *agreement_make_id(struct arena *arena);
 /* An integer[] literal. */
 char *agreement_modes_array(struct arena *arena, const Sluice__V1__Agreement *agreement);
 
-/* INSERT INTO control.agreement … VALUES ($1 … $20), to be completed by the caller; the parameters make
+/* INSERT INTO control.agreement … VALUES ($1 … $23), to be completed by the caller; the parameters make
  * the caller's department the owner and the caller the grantor. */
 extern const char agreement_insert_sql[];
 void agreement_insert_params(struct call *call, const Sluice__V1__Agreement *agreement,

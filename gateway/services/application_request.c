@@ -161,6 +161,9 @@ static enum step_result request_insert(struct call *call)
         application->scope,
         state->open ? "true" : "false",
         agreement_masks_array(arena, terms),
+        agreement_array(arena, terms->networks, terms->n_networks),
+        agreement_array(arena, terms->windows, terms->n_windows),
+        terms->onward_recipient,
     };
     struct db_sql sql = {
         .text = arena_format(
@@ -168,12 +171,13 @@ static enum step_result request_insert(struct call *call)
             "WITH fresh AS (INSERT INTO control.application (applicant, request_id, id,"
             " requester_department, consumer_system, dataset, owner_department, fields, row_filter,"
             " purposes, modes, valid_from, valid_until, rate_per_second, rate_burst, daily_quota,"
-            " legal_basis, scenario, scope, open, masks)"
+            " legal_basis, scenario, scope, open, masks, networks, windows,"
+            " onward_recipient)"
             " VALUES ($1, $2, $4, $5, $6, $7, $8, $9::text[], $10, $11::text[], $12::integer[],"
             " timestamptz 'epoch' + $13::bigint * interval '1 microsecond',"
             " timestamptz 'epoch' + $14::bigint * interval '1 microsecond',"
             " $15::double precision, $16::integer, $17::bigint, $18, $19, $20, $21::boolean,"
-            " $22::text[])"
+            " $22::text[], $23::text[], $24::text[], $25)"
             " ON CONFLICT (applicant, request_id) DO NOTHING RETURNING *),"
             " a AS (SELECT * FROM fresh UNION ALL SELECT * FROM control.application"
             " WHERE applicant = $1 AND request_id = $2)"

@@ -28,6 +28,9 @@
     X(BURST, "a.rate_burst")                                                                       \
     X(QUOTA, "a.daily_quota")                                                                      \
     X(MASKS, LIST("a.masks"))                                                                      \
+    X(NETWORKS, LIST("a.networks"))                                                                \
+    X(WINDOWS, LIST("a.windows"))                                                                  \
+    X(ONWARD, "a.onward_recipient")                                                                \
     X(LEGAL_BASIS, "a.legal_basis")                                                                \
     X(SCENARIO, "a.scenario")                                                                      \
     X(SCOPE, "a.scope")                                                                            \
@@ -102,6 +105,9 @@ static Sluice__V1__Agreement *terms_of(struct arena *arena, const struct db_rows
     out->rate_burst = db_int4(db_value(rows, row, COLUMN_BURST));
     out->daily_quota = db_int8(db_value(rows, row, COLUMN_QUOTA));
     agreement_take_masks(arena, db_value(rows, row, COLUMN_MASKS), out);
+    out->networks = db_texts(arena, db_value(rows, row, COLUMN_NETWORKS), &out->n_networks);
+    out->windows = db_texts(arena, db_value(rows, row, COLUMN_WINDOWS), &out->n_windows);
+    out->onward_recipient = db_text(arena, db_value(rows, row, COLUMN_ONWARD));
     out->legal_basis = db_text(arena, db_value(rows, row, COLUMN_LEGAL_BASIS));
     return out;
 }

@@ -184,6 +184,8 @@ static void give_receipt(struct call *call, const char *index, struct slice chec
     call_trailer(call, "sluice-exchange-id", id);
     call_trailer(call, "sluice-audit-index", index);
     call_trailer(call, "sluice-checkpoint-bin", note);
+    if (authz_grant_onward(exchange_of(call)->grant.grant)[0] != '\0')
+        call_trailer(call, "sluice-onward-supply", "consented");
 }
 
 /* The entry is in the log, refused: no other one says so again. */

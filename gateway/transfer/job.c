@@ -49,6 +49,7 @@ static int decide(struct transfer_job *job, char *const *fields, size_t count, s
         .for_department = job->who.kind == IDENTITY_OFFICER,
         .fields = (const char *const *)fields,
         .field_count = count,
+        .resumed = true,
     };
     authz_answer_fini(job->options->authz, &job->grant);
     return authz_decide(job->options->authz, &ask, &job->grant, err);

@@ -593,7 +593,9 @@ def test_an_operator_settles_the_policy(sluice, people):
 
 def test_masks_applied_for_are_masks_agreed(life, people, consumer, cluster):
     one = life()
-    drafted = one.draft(consumer, terms={"masks": [one.pb.AgreementMask(field="name", kind="KEEP_FIRST", keep=1)]})
+    drafted = one.draft(consumer, terms={
+        "masks": [one.pb.AgreementMask(field="name", kind="KEEP_FIRST", keep=1)], "networks": ["127.0.0.0/8"],
+        "windows": ["00:00-24:00"], "onward_recipient": "the district's clinics"})
     assert [(m.field, m.keep, m.character) for m in drafted.terms.masks] == [("name", 1, "*")]
     one.to("PROVISIONING")
     with pytest.raises(psycopg2.Error, match="not what was agreed"):  # an agreement without them, past the gateway
@@ -607,7 +609,8 @@ def test_masks_applied_for_are_masks_agreed(life, people, consumer, cluster):
                      (officer("statistics")[0], one.id, one.id, officer("statistics")[0]))
     active = one.step(people.statistics, "Activate")
     agreement = people.statistics.agreements.GetAgreement(one.pb.GetAgreementRequest(id=active.agreement))
-    assert agreement.masks == drafted.terms.masks == one.get().terms.masks
+    for member in ("masks", "networks", "windows", "onward_recipient"):
+        assert getattr(agreement, member) == getattr(drafted.terms, member) == getattr(one.get().terms, member)
     assert "东****".encode() in looked_up(consumer)
     with pytest.raises(psycopg2.Error, match="does not change"):
         cluster.rows("control", "UPDATE control.application SET masks = '{}', version = version + 1 WHERE id = %s",

@@ -408,7 +408,8 @@ def test_agreement_grant(gateway):
     gateway.methods["sluice.v1.AgreementService/GrantAgreement"] = lambda request: AGREEMENT
     result = gateway.sluice(*GRANT, "--fields", "code,name", "--valid-until", "2027-12-31", "--rate", "2.5",
                             "--burst", "10", "--legal-basis", "第十四条", "--row-filter", "level = TOWN",
-                            "--masks", "name=keep-last:2:＃,code=drop")
+                            "--masks", "name=keep-last:2:＃,code=drop", "--networks", "10.0.0.0/8,::1",
+                            "--windows", "mon-fri 08:30-17:30,sat+sun 10:00-12:00", "--onward", "调查队")
     assert result.status == OK and "agr-abc234def567" in result.out
     request = gateway.calls[-1][1]
     assert request["requestId"]
@@ -417,7 +418,9 @@ def test_agreement_grant(gateway):
         "purposes": ["address-check", "statistics"], "modes": ["LOOKUP", "QUERY"],
         "validUntil": "2027-12-31T23:59:59Z", "ratePerSecond": 2.5, "rateBurst": 10,
         "legalBasis": "第十四条", "rowFilter": "level = TOWN",
-        "masks": [{"field": "name", "kind": "KEEP_LAST", "keep": 2, "character": "＃"}, {"field": "code", "kind": "DROP"}]}
+        "masks": [{"field": "name", "kind": "KEEP_LAST", "keep": 2, "character": "＃"}, {"field": "code", "kind": "DROP"}],
+        "networks": ["10.0.0.0/8", "::1"], "windows": ["mon-fri 08:30-17:30", "sat+sun 10:00-12:00"],
+        "onwardRecipient": "调查队"}
     assert json.loads(gateway.sluice(*GRANT, "--fields", "code", "--days", "1", "--format", "json").out) \
         == AGREEMENT
     assert gateway.sluice(*GRANT, "--fields", "all", "--days", "1").status == OK

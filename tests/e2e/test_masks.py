@@ -8,6 +8,7 @@ import hmac
 import re
 import shutil
 import time
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import grpc
@@ -17,7 +18,7 @@ import pytest
 import harness
 from audit_log import AuditLog
 from clients import PURPOSE, Failure, Peer, Records, unique
-from conftest import RESIDENTS
+from conftest import RESIDENTS, VILLAGES
 from harness import run, wait_for
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -428,3 +429,124 @@ def test_another_mask_key_closes_agreements_with_hashes(house, masked, workspace
                 failure = owner.failure(lambda: owner.grant("statistics/x", RESIDENTS, FIELDS, masks=[
                     mask(house, "name", "HASH")]))
                 assert (failure.code, failure.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "MASK_KEY_MISSING")
+
+
+# --- where from, when, to whom ----------------------------------------------------------------------
+def china():
+    return datetime.now(timezone(timedelta(hours=8)))
+
+
+def clock(minutes):
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def around_now(before=10, after=10):
+    """A window that is open for at least `after` - 1 minutes; whole days near midnight."""
+    now = china().hour * 60 + china().minute
+    return f"{clock(max(now - before, 0))}-{clock(min(now + after, 1440))}" if now + after <= 1440 else "00:00-24:00"
+
+
+def later_only():
+    """Weekdays that are neither today nor, at midnight, tomorrow."""
+    days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    return f"{days[(china().weekday() + 3) % 7]} 00:00-24:00"
+
+
+def test_calls_come_from_the_networks_granted(house):
+    number = next(iter(house.truth))
+    assert lookup_failure(house, number, granted(house, networks=["10.0.0.0/8", "127.0.0.0/8"])) is None
+    closed = granted(house, networks=["10.0.0.0/8", "2001:db8::/32"])
+    failure = lookup_failure(house, number, closed)
+    assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "NETWORK_NOT_GRANTED")
+    assert "10.0.0.0/8 or 2001:db8::/32" in failure.text
+    for call in (lambda: house.peer.query(RESIDENTS, agreement=closed.id),
+                 lambda: house.peer.batch_lookup(RESIDENTS, [number], agreement=closed.id)):
+        assert house.peer.failure(call).reason == "NETWORK_NOT_GRANTED"
+    rules = {entry.decision.rule for entry in AuditLog(house.cluster, house.stubs).decisions(agreement=closed.id)}
+    assert "agreement.network" in rules
+
+
+def test_a_transfer_is_created_from_there_and_moves_by_itself(house):
+    house.cluster.rows("statistics_owner", "TRUNCATE resident_received")
+    api = house.stubs.transfer
+    fields = ["id_number", "name"]
+
+    def create(agreement):
+        return house.peer.transfers.CreateTransfer(api.CreateTransferRequest(
+            dataset=RESIDENTS, target=RECEIVED, purpose=PURPOSE, agreement=agreement.id), timeout=10)
+    closed = granted(house, modes=["TRANSFER"], fields=fields, networks=["10.0.0.0/8"])
+    assert house.peer.failure(lambda: create(closed)).reason == "NETWORK_NOT_GRANTED"
+    job = create(granted(house, modes=["TRANSFER"], fields=fields, networks=["127.0.0.1"]))
+    done = wait_for(lambda: [found for found in [house.peer.transfers.GetTransfer(api.GetTransferRequest(id=job.id), timeout=10)]
+                             if found.state in (api.TRANSFER_SUCCEEDED, api.TRANSFER_FAILED)], 30, "the transfer to end")[0]
+    assert done.state == api.TRANSFER_SUCCEEDED, done
+
+
+def test_calls_come_at_the_times_granted(house):
+    number = next(iter(house.truth))
+    assert lookup_failure(house, number, granted(house, windows=[later_only(), around_now()])) is None
+    failure = lookup_failure(house, number, granted(house, windows=[later_only()]))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "WINDOW_CLOSED")
+    assert later_only() in failure.text and "Asia/Shanghai" in failure.text
+
+
+def test_of_two_agreements_the_one_that_may_be_used_now_is_chosen(house):
+    """Day and night, office and field: nobody has to name which."""
+    number = next(iter(house.truth))
+    purpose = unique("purpose")
+    granted(house, windows=[later_only()], purposes=[purpose])
+    granted(house, networks=["10.0.0.0/8"], purposes=[purpose])
+    granted(house, networks=["127.0.0.0/8"], windows=[around_now()], purposes=[purpose])
+    assert house.peer.lookup(RESIDENTS, number, purpose=purpose).record.value
+
+
+@pytest.mark.parametrize("terms, reason", [
+    ({"networks": ["10.0.0.1/8"]}, "NETWORK_INVALID"), ({"networks": ["everywhere"]}, "NETWORK_INVALID"),
+    ({"networks": [""]}, "NETWORK_INVALID"), ({"networks": ["10.0.0.0/8"] * 65}, "NETWORK_INVALID"),
+    ({"windows": ["17:30-08:30"]}, "WINDOW_INVALID"), ({"windows": [""]}, "WINDOW_INVALID"),
+    ({"windows": ["08:00-09:00"] * 17}, "WINDOW_INVALID"), ({"onward_recipient": "x" * 1025}, "ONWARD_INVALID")])
+def test_bounds_that_make_no_sense_are_not_granted(house, terms, reason):
+    failure = house.owner.failure(lambda: granted(house, wait=False, **terms))
+    assert (failure.code, failure.reason) == (INVALID, reason)
+
+
+def test_consent_to_passing_on_is_told_with_every_answer(house):
+    number = next(iter(house.truth))
+
+    def label(agreement):
+        request = house.stubs.exchange.LookupRequest(dataset=RESIDENTS, key=number, purpose=PURPOSE, agreement=agreement.id)
+        _, call = house.peer.exchange.Lookup.with_call(request, timeout=10)
+        query = house.peer.query(RESIDENTS, agreement=agreement.id)
+        list(query)
+        return [dict(trailers.trailing_metadata()).get("sluice-onward-supply") for trailers in (call, query)]
+    api = house.stubs.agreement
+    consented = granted(house, onward_recipient="市统计局下属调查队，仅限年度调查", networks=["127.0.0.0/8"],
+                        windows=[around_now()])
+    assert label(consented) == ["consented", "consented"]
+    assert label(house.plain) == [None, None]
+    shown = house.owner.agreements.GetAgreement(api.GetAgreementRequest(id=consented.id), timeout=5)
+    assert shown.onward_recipient == "市统计局下属调查队，仅限年度调查"
+    bound = api.Agreement(**{name: getattr(shown, name) for name in (
+        "id", "consumer", "dataset", "fields", "purposes", "modes", "valid_from", "valid_until", "legal_basis",
+        "networks", "windows", "onward_recipient")})
+    assert shown.digest == hashlib.sha256(bound.SerializeToString()).hexdigest()
+    with pytest.raises(psycopg2.Error, match="does not change"):
+        house.cluster.rows("control", "UPDATE control.agreement SET onward_recipient = '' WHERE id = %s", (consented.id,))
+
+
+@pytest.mark.long
+def test_a_stream_ends_when_its_window_closes(house, villages):
+    """Its client does not read on, so that it is still running when the minute is over."""
+    now = china()
+    closes = now.hour * 60 + now.minute + (2 if now.second > 45 else 1)
+    if closes >= 1440:
+        pytest.skip("no window reaches past midnight")
+    made = house.bureau.grant(house.name, VILLAGES, ["code", "name"], modes=["QUERY"],
+                              windows=[f"{clock(closes - 2)}-{clock(closes)}"])
+    wait_for(lambda: answered_or_none(lambda: list(house.peer.query(VILLAGES, agreement=made.id, limit=1))), 5,
+             "the agreement")
+    stream = house.peer.query(VILLAGES, agreement=made.id, timeout=180)
+    next(stream)
+    wait_for(lambda: china().hour * 60 + china().minute >= closes, 90, "the window to close")
+    failure = house.peer.failure(lambda: stream)
+    assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "WINDOW_CLOSED")
