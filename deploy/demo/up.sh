@@ -8,6 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/postgres.sh"
 . "$here/../lib/data.sh"
 . "$here/../lib/gateway.sh"
+. "$here/sharing.sh"
 
 build=${O:-build}
 case "$build" in /*) ;; *) build=$gateway_home/$build ;; esac
@@ -209,6 +210,7 @@ main_job() {
     echo "... refused $((($(date +%s%N) - revoked_at) / 1000000)) ms later; the promise is one second, on every worker 承诺一秒内全部生效:"
     refused lookup statistics/villages 110101001001 --purpose medical-triage --agreement "$id"
 
+    sharing
     move_towns
 
     show 'The audit log, newest last' '审计日志'
