@@ -5,7 +5,7 @@
 #include "cli/remote.h"
 #include "cli/text.h"
 
-enum { WORKING_DAYS_MAX = 366 };
+enum { WORKING_DAYS_MAX = 366, AVAILABLE_BYTES_MAX = 65536 };
 
 /* One command, one step. */
 static const struct step {
@@ -120,6 +120,26 @@ static json_t *whole_row(const struct cli *cli, json_t *application)
     return row;
 }
 
+/* "already available from civil-affairs/towns: code, name" */
+static void say_available(const json_t *application)
+{
+    const json_t *list = remote_member(application, "alreadyAvailable");
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i), *fields = remote_member(one, "fields");
+        bool granted = json_is_true(remote_member(one, "granted"));
+        struct buf names;
+        buf_init(&names, AVAILABLE_BYTES_MAX);
+        for (size_t j = 0; j < json_array_size(fields); j++) {
+            (void)buf_append_str(&names, j > 0 ? ", " : "");
+            (void)buf_append_str(&names, json_string_value(json_array_get(fields, j)));
+        }
+        NOTE(MSG_ALREADY_AVAILABLE, remote_text(one, "dataset"), buf_cstr(&names),
+             granted ? message(MSG_ALREADY_GRANTED) : "");
+        buf_fini(&names);
+    }
+}
+
 /* Takes `request`; calls and shows the application that is answered. */
 static int call_and_show(struct cli *cli, const char *method, json_t *request)
 {
@@ -141,6 +161,7 @@ static int call_and_show(struct cli *cli, const char *method, json_t *request)
     bool whole = cli->format == OUTPUT_JSON || cli->format == OUTPUT_JSONL;
     json_t *row = whole ? json_incref(answer) : whole_row(cli, answer);
     failed = output_object(output, row);
+    say_available(answer);
     json_decref(row);
     json_decref(answer);
     return cli_output_end(&output, failed == 0 ? EXIT_OK : EXIT_FAILED);

@@ -278,3 +278,48 @@ int catalogue_entries(struct cli *cli)
     connect_client_close(&client);
     return cli_output_end(&listing.output, status);
 }
+
+/* --- overlaps ------------------------------------------------------------------------------------
+ */
+/* A line an offer; JSON keeps an element with its offers. */
+static int overlap_item(void *context, json_t *item)
+{
+    const struct listing *listing = context;
+    const json_t *offers = remote_member(item, "offers");
+    int failed = listing->whole ? output_row(listing->output, item) : 0;
+
+    for (size_t i = 0; !listing->whole && failed == 0 && i < json_array_size(offers); i++) {
+        const json_t *offer = json_array_get(offers, i);
+        json_t *row = json_object();
+        copy(row, "element", item, "element");
+        copy(row, "sourceDepartment", item, "sourceDepartment");
+        copy(row, "dataset", offer, "dataset");
+        copy(row, "item", offer, "item");
+        json_object_set_new(row, "catalogued",
+                            json_boolean(json_is_true(remote_member(offer, "catalogued"))));
+        failed = output_row(listing->output, row);
+        json_decref(row);
+    }
+    return failed == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+int catalogue_overlaps(struct cli *cli)
+{
+    static const char *const names[] = { "element", "sourceDepartment", "dataset", "item",
+                                         "catalogued" };
+    struct listing listing = { .whole = cli->format == OUTPUT_JSON || cli->format == OUTPUT_JSONL };
+    int status;
+    struct connect_client *client = remote_open(cli, &status);
+
+    if (client == NULL)
+        return status;
+    json_t *request = json_object();
+    if (cli->operand_count > 0)
+        remote_add_text(request, "dataset", cli->operands[0]);
+    listing.output = cli_output(cli);
+    output_set_columns(listing.output, names, sizeof names / sizeof names[0]);
+    status = remote_pages(client, "sluice.v1.CatalogService/ListOverlaps", request, "overlaps",
+                          overlap_item, &listing);
+    connect_client_close(&client);
+    return cli_output_end(&listing.output, status);
+}

@@ -22,6 +22,8 @@ static const struct cli_command commands[] = {
       .options = { OPT_ENTRY_STATE, OPT_DEPARTMENT, OPT_OVERDUE, ROWS } },
     { "catalog", "entry", "DATASET", 1, 1, MSG_SUM_CATALOGUE_ENTRY, MSG_HELP_CATALOGUE_ENTRIES,
       OFFICER, .run = catalogue_entry, .options = { ROWS } },
+    { "catalog", "overlaps", "[DATASET]", 0, 1, MSG_SUM_CATALOGUE_OVERLAPS,
+      MSG_HELP_CATALOGUE_OVERLAPS, OFFICER, .run = catalogue_overlaps, .options = { ROWS } },
     { "catalog", "import", "FILE", 1, 1, MSG_SUM_CATALOGUE_IMPORT, MSG_HELP_CATALOGUE_IMPORT,
       OFFICER, .run = catalogue_import, .options = { OPT_DRY_RUN } },
     { "catalog", "assess", "DATASET", 1, 1, MSG_SUM_CATALOGUE_ASSESS, MSG_HELP_CATALOGUE_STEP,

@@ -225,6 +225,15 @@ bool schema_dataset_filterable(const struct schema_dataset *dataset,
     return leaf != NULL && leaf->back != LEAF_ONE_WAY;
 }
 
+bool schema_dataset_provides(const struct schema_dataset *dataset, const struct schema_field *field)
+{
+    const struct schema_mapping *mapping = dataset->mapping;
+    for (size_t i = 0; i < mapping->leaf_count; i++)
+        if (mapping->leaves[i].path[0] == field && mapping->leaves[i].constant == NULL)
+            return true;
+    return false;
+}
+
 /* --- files --------------------------------------------------------------------------------------
  */
 

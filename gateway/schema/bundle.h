@@ -104,5 +104,9 @@ const struct schema_dataset *schema_bundle_find(const struct schema_bundle *bund
 /* True when a filter may use the field: its mapping can be reversed onto the owner's columns. */
 bool schema_dataset_filterable(const struct schema_dataset *dataset,
                                const struct schema_field *field);
+/* True when the mapping fills this field of the record, or a part of it, from the owner's tables: a
+ * constant is no data. */
+bool schema_dataset_provides(const struct schema_dataset *dataset,
+                             const struct schema_field *field);
 
 #endif

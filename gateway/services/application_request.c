@@ -7,6 +7,7 @@
 #include "services/agreement_terms.h"
 #include "services/application_rows.h"
 #include "services/application_steps.h"
+#include "services/catalogue_overlap.h"
 #include "services/timestamps.h"
 
 enum { APPLICATION_PAGE_DEFAULT = 100, APPLICATION_PAGE_MAX = 1000 };
@@ -189,9 +190,14 @@ static enum step_result request_insert(struct call *call)
     return admin_run(call, &sql, take_drafted);
 }
 
+/* 已可共享: the hint says where else the same items are, before anybody works on the application. */
 static enum step_result request_answer(struct call *call)
 {
     const struct request_call *state = call->state;
+    Sluice__V1__Application *message = state->message;
+    message->already_available =
+        catalogue_available(call, state->dataset, message->terms->fields, message->terms->n_fields,
+                            &message->n_already_available);
     call_answer(call, &state->message->base);
     return STEP_NEXT;
 }

@@ -12,5 +12,6 @@ extern const struct rpc_method catalogue_import_method;
 extern const struct rpc_method catalogue_step_method;
 extern const struct rpc_method catalogue_entry_method;
 extern const struct rpc_method catalogue_entries_method;
+extern const struct rpc_method catalogue_overlaps_method;
 
 #endif

@@ -59,6 +59,7 @@ const struct rpc_method *const services_methods[] = {
     &catalogue_step_method,
     &catalogue_entry_method,
     &catalogue_entries_method,
+    &catalogue_overlaps_method,
     &exchange_lookup_method,
     &exchange_batch_lookup_method,
     &exchange_query_method,

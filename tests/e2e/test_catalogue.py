@@ -1,6 +1,9 @@
 """Catalogue entries: from draft to retirement, each step by whom it belongs to, each with its entry."""
 
 import json
+import os
+import re
+import signal
 from datetime import date, datetime, timedelta, timezone
 from types import SimpleNamespace
 
@@ -19,6 +22,7 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 SHANGHAI = timezone(timedelta(hours=8))
 PROVINCES = "statistics/provinces"
+CITIES = "statistics/cities"  # no test grants the health department any of it
 LAW = "统计法 第二十五条"
 
 
@@ -293,6 +297,139 @@ def test_an_entry_is_never_wider_than_the_schema(people, life):
     for changes, reason in cases:
         failure = p.failure(lambda: one.write(peer=p, **changes))
         assert (failure.code, failure.reason) == (INVALID, reason)
+
+
+# --- hidden and absent -----------------------------------------------------------------------------------
+
+@pytest.fixture
+def statements(cluster):
+    """statements(call): what the call failed with, and the statements that the control database saw for it."""
+    log, settings = cluster.place() / "log/server.log", cluster.place() / "data/postgresql.auto.conf"
+    before = settings.read_text()
+
+    def set_to(text):
+        settings.write_text(text)
+        os.kill(int((cluster.place() / "data/postmaster.pid").read_text().split()[0]), signal.SIGHUP)
+
+    def seen(peer, call):
+        start = log.stat().st_size
+        failure = peer.failure(call)
+        lines = log.read_bytes()[start:].decode().splitlines()
+        said = [line.split("]", 1)[1].split(":", 2)[-1].strip() for line in lines
+                if "gateway_worker@control" in line and "execute" in line]
+        # Workers poll the epoch all the time, and what has changed behind it.
+        return (failure.code, failure.reason, failure.text), [
+            s for s in said if re.search(r"control\.(catalogue|application|agreement\b)", s) and "epoch > $1" not in s]
+    try:
+        set_to(f"{before}log_statement = 'all'\n")
+        probe = "SELECT 'logged' || 1"
+        wait_for(lambda: cluster.rows("worker", probe) and probe in log.read_text(errors="replace"), 5, "the log")
+        yield seen
+    finally:
+        set_to(before)
+
+
+def test_hidden_and_absent_answer_identically(life, people, stubs, statements):
+    """Status, reason, text and the statements behind them: nothing tells one from the other, not even time."""
+    draft, denied, retired = life(), life(), life()
+    draft.write()
+    denied.to("PUBLISHED", sharing="DENIED", legal_basis=LAW)
+    retired.to("PUBLISHED")
+    retired.step(people.statistics_second, "RETIRE", note="merged")
+    absent, p, kinds = life(), people.health, stubs.catalog.CatalogueStep.Kind.values()
+    ways = {"get": lambda one: one.get(p)}
+    for kind in (k for k in kinds if k > stubs.catalog.CatalogueStep.WRITE):
+        ways[f"step {kind}"] = lambda one, kind=kind: one.step(p, kind, note="n", secrecy_ref="S", days=1)
+    for name, way in ways.items():
+        wanted, ran = statements(p, lambda way=way: way(absent))
+        assert wanted[:2] == (NOT_FOUND, "CATALOGUE_NOT_FOUND")
+        assert len([s for s in ran if "catalogue_entry" in s]) == 1, name
+        for one in (draft, denied, retired):
+            assert statements(p, lambda one=one, way=way: way(one)) == (wanted, ran), name
+    listed = [e.content.dataset for e in lists(p).entries]
+    assert not {draft.dataset, denied.dataset, retired.dataset} & set(listed)
+
+
+def test_a_denied_dataset_and_none_answer_identically(life, people, stubs, statements, consumer):
+    one, p, fields = life(CITIES), people.health_second, [item("代码", field="code")]
+    apply = dict(purposes=[clients.PURPOSE], modes=["LOOKUP"], legal_basis="b", fields=["code"], consumer=consumer.name)
+
+    def ways(dataset):
+        terms = stubs.agreement.Agreement(dataset=dataset, **apply)
+        application = stubs.agreement.Application(terms=terms, scenario="s", scope="s")
+        return [lambda: p.agreements.RequestAccess(stubs.agreement.RequestAccessRequest(application=application)),
+                lambda: p.catalog.GetDataset(stubs.catalog.GetDatasetRequest(name=dataset)),
+                lambda: consumer.peer.lookup(dataset, "11")]
+    one.to("PUBLISHED", sharing="DENIED", legal_basis=LAW, items=fields)
+    try:
+        for hidden, absent in zip(ways(CITIES), ways("statistics/no-such")):
+            wanted = statements(p, absent)
+            assert wanted[0][:2] == (NOT_FOUND, "DATASET_NOT_FOUND") and wanted[1] == []
+            assert statements(p, hidden) == wanted
+    finally:
+        one.again(items=fields)
+
+
+# --- overlaps ---------------------------------------------------------------------------------------------
+
+def overlaps(peer, **values):
+    request = peer.stubs.catalog.ListOverlapsRequest(**values)
+    while True:
+        answer = peer.catalog.ListOverlaps(request, timeout=10)
+        yield from answer.overlaps
+        if not answer.next_page_token:
+            return
+        request.page_token = answer.next_page_token
+
+
+def test_items_that_two_departments_offer_are_reported_with_their_source(life, people):
+    code = "gov.division.v1.Division.code"
+    found = {o.element: o for o in overlaps(people.health, page_size=2)}
+    assert {(o.dataset, o.department, o.catalogued) for o in found[code].offers} >= {
+        ("statistics/streets", "statistics", False), ("civil-affairs/towns", "civil-affairs", False)}
+    assert list(found) == sorted(found) == [o.element for o in overlaps(people.health)]
+    assert not any(o.element.startswith("gov.person") for o in found.values()), "one department has residents"
+    name, one, other = clients.unique("item"), life(), life(f"health/{clients.unique('entry')}")
+    one.to("PUBLISHED", items=[item(name)])
+    assert name not in {o.element for o in overlaps(people.health)}, "one department offers it"
+    p = people
+    other.write(peer=p.health, items=[item(name)])
+    other.step(p.health, "ASSESS", secrecy_ref="S-1")
+    other.step(p.health_second, "APPROVE")
+    other.step(p.health_second, "SUBMIT")
+    assert name not in {o.element for o in overlaps(people.health)}, "it is not in force"
+    other.step(p.civil_affairs, "PUBLISH")
+    mine, = [o for o in overlaps(p.civil_affairs, dataset=one.dataset)]
+    assert (mine.element, mine.source_department) == (name, "statistics")
+    assert [(o.dataset, o.item, o.catalogued) for o in mine.offers] == [
+        (other.dataset, name, True), (one.dataset, name, True)]
+    one.step(p.statistics_second, "RETIRE", note="the other has it")
+    assert not list(overlaps(p.civil_affairs, dataset=one.dataset))
+
+
+def test_an_application_is_told_who_else_offers_the_same(people, stubs, consumer, sluice):
+    p, pb = people, stubs.agreement
+
+    def drafted():
+        terms = pb.Agreement(consumer=consumer.name, dataset="statistics/streets", fields=["code", "level"],
+                             purposes=[clients.PURPOSE], modes=["LOOKUP"], legal_basis="条例 第二十条")
+        terms.valid_until.FromDatetime(datetime.now(timezone.utc).replace(tzinfo=None) + timedelta(days=9))
+        answer = p.health.agreements.RequestAccess(pb.RequestAccessRequest(
+            application=pb.Application(terms=terms, scenario="s", scope="s")), timeout=10)
+        return {a.dataset: a for a in answer.already_available}
+    told = drafted()
+    assert all(not name.startswith("statistics/") for name in told)
+    assert list(told["civil-affairs/towns"].fields) == ["code"], "a level that is a constant is no data"
+    assert told["civil-affairs/towns"].department == "civil-affairs"
+    p.civil_affairs.grant(consumer.name, "civil-affairs/towns", ["code"])
+    assert drafted()["civil-affairs/towns"].granted
+    done = sluice("application", "request", "--consumer", consumer.name, "--dataset", "statistics/streets", "--fields",
+                  "code", "--purposes", clients.PURPOSE, "--modes", "lookup", "--days", 30, "--legal-basis", "b",
+                  "--scenario", "s", "--scope", "s", officer="health-officer")
+    assert "already available from civil-affairs/towns: code (your department has an agreement)" in done.stderr
+    listed = sluice("catalog", "overlaps", "statistics/streets", "--format", "csv", officer="health-officer").stdout
+    assert any(line.startswith("gov.division.v1.Division.code,") and line.endswith(",civil-affairs/towns,code,false")
+               for line in listed.splitlines())
 
 
 # --- imports that make no sense ---------------------------------------------------------------------------
