@@ -185,13 +185,13 @@ fuzz:
 	@O=$(O)/fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(FUZZ_ONLY)
 
 fuzz-programs: $(FUZZ_ONLY:%=$(O)/%) $(O)/schemas/canonical.pb $(O)/gen/api.pb
-FUZZ_ROOMS := services rpc audit authz schema pg net conf base
+FUZZ_ROOMS := cli services rpc audit authz schema pg net conf base
 # HTTP/2 runs on the connections in memory that the loopback tests use.
 $(O)/fuzz_http2: $(O)/tests/loopback/wire.o
 $(O)/fuzz_%: tests/fuzz/fuzz_%.c $(call LIBS,$(FUZZ_ROOMS))
 	$(call say,FUZZ,$<)
 	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Itests -fsanitize=fuzzer,address,undefined -o $@ $< \
-		$(filter %.o,$^) -Wl,--start-group $(call LIBS,$(FUZZ_ROOMS)) -Wl,--end-group $(PKG_LIBS)
+		$(filter %.o,$^) -Wl,--start-group $(call LIBS,$(FUZZ_ROOMS)) -Wl,--end-group $(PKG_LIBS) $(CLI_LIBS)
 
 bench:
 	@tests/bench/run.sh

@@ -101,7 +101,7 @@ _sluice() {
     COMPREPLY=($(compgen -W "catalog lookup query verify transfer agreement application calendar audit quality schema config doctor control department officer version completion" -- "$current")); return
   fi
   case $first in
-    catalog) subcommands="list show drift entries entry overlaps import assess approve submit publish return change extend consent retire" ;;
+    catalog) subcommands="list show drift entries entry overlaps import export assess approve submit publish return change extend consent retire" ;;
     transfer) subcommands="create list show watch pause resume cancel verify" ;;
     agreement) subcommands="grant list show revoke" ;;
     application) subcommands="request sign-off submit supplement answer extend consent decide provision activate suspend resume terminate dispose confirm-disposal list show policy" ;;
@@ -126,6 +126,7 @@ _sluice() {
     "catalog entry") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "catalog overlaps") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "catalog import") options=" --dry-run --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "catalog export") options=" --department --entry-state --bom --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "catalog assess") options=" --secrecy --impact --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "catalog approve") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "catalog submit") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;

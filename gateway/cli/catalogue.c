@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/catalogue_csv.h"
 #include "cli/catalogue_file.h"
 #include "cli/remote.h"
 
@@ -22,7 +23,11 @@ static const struct step {
     { "retire", "RETIRE", { OPT_REASON } },
 };
 
-enum { EXTENSION_DAYS_MAX = 5 };
+enum {
+    EXTENSION_DAYS_MAX = 5,
+    CATALOGUE_NAME_BYTES = 128,          /* of a dataset, two names of 63 */
+    EXPORT_ROWS_BYTES = 64 * 1024 * 1024 /* of one entry, 500 items at their longest */
+};
 
 static const char *const columns[] = { "dataset", "title", "sharing",         "state",
                                        "edition", "due",   "workingDaysLeft", "overdue" };
@@ -203,28 +208,60 @@ static void say(enum message_id id, const json_t *answer)
     NOTE(id, written, unchanged);
 }
 
+/* What the gateway refuses it names by dataset: the reader is told where that stands in the file. */
+static int report(const struct problem *problem, const struct catalogue_file *file,
+                  const char *path)
+{
+    const char *colon = strchr(problem->text, ':');
+    char name[CATALOGUE_NAME_BYTES], line_text[16], column_text[16];
+    size_t len = colon != NULL ? (size_t)(colon - problem->text) : sizeof name;
+    int line, column;
+
+    if (len >= sizeof name)
+        return problem_report(problem);
+    memcpy(name, problem->text, len);
+    name[len] = '\0';
+    if (!catalogue_file_place(file, name, &line, &column))
+        return problem_report(problem);
+    (void)snprintf(line_text, sizeof line_text, "%d", line);
+    (void)snprintf(column_text, sizeof column_text, "%d", column);
+    char *sentence = message_fill(MSG_CATALOGUE_REFUSED,
+                                  (const char *const[]){ problem->text, problem->reason }, 2);
+    COMPLAIN(MSG_CATALOGUE_FILE, path, line_text, column_text, sentence);
+    free(sentence);
+    return problem->exit_status;
+}
+
+static int send_import(struct cli *cli, const struct catalogue_file *file)
+{
+    bool dry = cli_option_set(cli, OPT_DRY_RUN);
+    struct problem problem = { 0 };
+    json_t *answer = NULL;
+    int status;
+    struct connect_client *client = remote_open(cli, &status);
+
+    if (client == NULL)
+        return status;
+    json_t *request = json_pack("{s:O, s:b}", "entries", file->entries, "dryRun", dry);
+    remote_add_request_id(request);
+    if (connect_unary(client, "sluice.v1.CatalogService/ImportCatalogue", request, &answer,
+                      &problem) == 0)
+        say(dry ? MSG_CATALOGUE_WOULD : MSG_CATALOGUE_WRITTEN, answer);
+    else
+        status = report(&problem, file, cli->operands[0]);
+    connect_client_close(&client);
+    json_decref(answer);
+    return status;
+}
+
 int catalogue_import(struct cli *cli)
 {
-    json_t *entries = catalogue_file_read(cli->operands[0]), *answer;
-    bool dry = cli_option_set(cli, OPT_DRY_RUN);
-    int status;
+    struct catalogue_file file;
+    int status =
+        catalogue_file_read(&file, cli->operands[0]) == 0 ? send_import(cli, &file) : EXIT_FAILED;
 
-    if (entries == NULL)
-        return EXIT_FAILED;
-    json_t *request = json_pack("{s:o, s:b}", "entries", entries, "dryRun", dry);
-    remote_add_request_id(request);
-    struct connect_client *client = remote_open(cli, &status);
-    if (client == NULL) {
-        json_decref(request);
-        return status;
-    }
-    status = remote_call(client, "sluice.v1.CatalogService/ImportCatalogue", request, &answer);
-    connect_client_close(&client);
-    if (status != EXIT_OK)
-        return status;
-    say(dry ? MSG_CATALOGUE_WOULD : MSG_CATALOGUE_WRITTEN, answer);
-    json_decref(answer);
-    return EXIT_OK;
+    catalogue_file_fini(&file);
+    return status;
 }
 
 /* --- entries -------------------------------------------------------------------------------------
@@ -257,26 +294,105 @@ static void add_state(json_t *request, const char *state)
     remote_add_text(request, "state", word);
 }
 
+static json_t *list_request(const struct cli *cli)
+{
+    json_t *request = json_object();
+
+    remote_add_text(request, "department", cli_option_text(cli, OPT_DEPARTMENT, NULL));
+    add_state(request, cli_option_text(cli, OPT_ENTRY_STATE, NULL));
+    if (cli_option_set(cli, OPT_OVERDUE))
+        json_object_set_new(request, "overdue", json_true());
+    return request;
+}
+
 int catalogue_entries(struct cli *cli)
 {
     struct listing listing = { .whole = cli->format == OUTPUT_JSON || cli->format == OUTPUT_JSONL };
-    json_t *request;
     int status;
     struct connect_client *client = remote_open(cli, &status);
 
     if (client == NULL)
         return status;
-    request = json_object();
-    remote_add_text(request, "department", cli_option_text(cli, OPT_DEPARTMENT, NULL));
-    add_state(request, cli_option_text(cli, OPT_ENTRY_STATE, NULL));
-    if (cli_option_set(cli, OPT_OVERDUE))
-        json_object_set_new(request, "overdue", json_true());
     listing.output = cli_output(cli);
     output_set_columns(listing.output, columns, COLUMN_COUNT);
-    status = remote_pages(client, "sluice.v1.CatalogService/ListCatalogueEntries", request,
-                          "entries", list_item, &listing);
+    status = remote_pages(client, "sluice.v1.CatalogService/ListCatalogueEntries",
+                          list_request(cli), "entries", list_item, &listing);
     connect_client_close(&client);
     return cli_output_end(&listing.output, status);
+}
+
+/* --- export --------------------------------------------------------------------------------------
+ */
+/* `element` is the gateway's own and no column. */
+static void drop_elements(const json_t *content)
+{
+    const json_t *items = remote_member(content, "items");
+
+    for (size_t i = 0; i < json_array_size(items); i++)
+        json_object_del(json_array_get(items, i), "element");
+}
+
+static int export_csv(void *context, json_t *item)
+{
+    struct buf *rows = context;
+    bool whole;
+
+    buf_reset(rows);
+    if (catalogue_csv_write(remote_member(item, "content"), rows) != 0)
+        return EXIT_FAILED;
+    whole = fwrite(rows->data, 1, rows->len, stdout) == rows->len;
+    return whole ? EXIT_OK : EXIT_FAILED;
+}
+
+static int export_json(void *context, json_t *item)
+{
+    json_t *content = remote_member(item, "content");
+
+    drop_elements(content);
+    return output_row(context, content) == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+static int list_csv(const struct cli *cli, struct connect_client *client)
+{
+    struct buf rows;
+    int status = EXIT_OK;
+
+    buf_init(&rows, EXPORT_ROWS_BYTES);
+    if (cli_option_set(cli, OPT_BOM))
+        (void)buf_append_str(&rows, "\xef\xbb\xbf");
+    if (catalogue_csv_write_header(&rows) != 0 ||
+        fwrite(rows.data, 1, rows.len, stdout) != rows.len)
+        status = EXIT_FAILED;
+    if (status == EXIT_OK)
+        status = remote_pages(client, "sluice.v1.CatalogService/ListCatalogueEntries",
+                              list_request(cli), "entries", export_csv, &rows);
+    if (fflush(stdout) != 0)
+        status = EXIT_FAILED;
+    buf_fini(&rows);
+    return status;
+}
+
+int catalogue_export(struct cli *cli)
+{
+    int status;
+    bool json = cli->format == OUTPUT_JSON;
+    struct connect_client *client;
+
+    if (cli->format == OUTPUT_JSONL)
+        return cli_usage(cli, MSG_CATALOGUE_EXPORT_FORMAT, "");
+    client = remote_open(cli, &status);
+    if (client == NULL)
+        return status;
+    if (json) {
+        struct output *output = cli_output(cli);
+        status = remote_pages(client, "sluice.v1.CatalogService/ListCatalogueEntries",
+                              list_request(cli), "entries", export_json, output);
+        status = cli_output_end(&output, status);
+    } else {
+        status = list_csv(cli, client);
+    }
+    connect_client_close(&client);
+    return status;
 }
 
 /* --- overlaps ------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ int catalog_drift(struct cli *cli);
 int catalogue_entries(struct cli *cli);
 int catalogue_entry(struct cli *cli);
 int catalogue_import(struct cli *cli);
+int catalogue_export(struct cli *cli);
 int catalogue_overlaps(struct cli *cli);
 int catalogue_step(struct cli *cli);
 int exchange_lookup(struct cli *cli);

@@ -26,6 +26,8 @@ static const struct cli_command commands[] = {
       MSG_HELP_CATALOGUE_OVERLAPS, OFFICER, .run = catalogue_overlaps, .options = { ROWS } },
     { "catalog", "import", "FILE", 1, 1, MSG_SUM_CATALOGUE_IMPORT, MSG_HELP_CATALOGUE_IMPORT,
       OFFICER, .run = catalogue_import, .options = { OPT_DRY_RUN } },
+    { "catalog", "export", "", 0, 0, MSG_SUM_CATALOGUE_EXPORT, MSG_HELP_CATALOGUE_EXPORT, OFFICER,
+      .run = catalogue_export, .options = { OPT_DEPARTMENT, OPT_ENTRY_STATE, OPT_BOM } },
     { "catalog", "assess", "DATASET", 1, 1, MSG_SUM_CATALOGUE_ASSESS, MSG_HELP_CATALOGUE_STEP,
       OFFICER, .run = catalogue_step, .options = { OPT_SECRECY, OPT_IMPACT, OPT_REASON } },
     { "catalog", "approve", "DATASET", 1, 1, MSG_SUM_CATALOGUE_APPROVE, MSG_HELP_CATALOGUE_STEP,

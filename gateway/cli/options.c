@@ -112,6 +112,7 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_ENTRY_STATE] = { "entry-state", 0, "STATE",
                           "draft assessed dept-approved submitted published change-due retired",
                           MSG_OPT_ENTRY_STATE },
+    [OPT_BOM] = { "bom", 0, NULL, NULL, MSG_OPT_BOM },
     [OPT_APPEND] = { "append", 0, NULL, NULL, MSG_OPT_APPEND },
     [OPT_CURSOR] = { "cursor", 0, "FIELD", NULL, MSG_OPT_CURSOR },
     [OPT_ACCEPT_LOSSY] = { "accept-lossy", 0, NULL, NULL, MSG_OPT_ACCEPT_LOSSY },

@@ -118,6 +118,7 @@ enum cli_option {
     OPT_IMPACT,
     OPT_ENTRY_STATE,
     OPT_ACCEPT_LOSSY,
+    OPT_BOM,
     OPT_COUNT
 };
 

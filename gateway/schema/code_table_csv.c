@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "schema/code_table.h"
+#include "schema/csv.h"
 #include "schema/normaliser_internal.h"
 
 enum {
@@ -18,26 +19,17 @@ enum {
     COLUMN_PREFERRED,
 };
 
-struct place {
-    int line;
-    int column;
-};
-
 /* The successors of one row, as written: they may stand further down. */
 struct pending {
     size_t row;
     const char *text;
-    struct place place;
+    struct csv_place place;
     struct pending *next;
 };
 
 struct csv {
     const char *file;
-    const char *text;
-    size_t len;
-    size_t at;
-    size_t line_start;
-    int line;
+    struct csv_reader reader;
     int meanings[COLUMNS_MAX]; /* COLUMN_*; 0: for people */
     size_t column_count;
     struct pending *first, **last;
@@ -45,75 +37,28 @@ struct csv {
 
 struct csv_field {
     char text[CODE_TABLE_TEXT_BYTES_MAX];
-    struct place place;
+    struct csv_place place;
     bool last; /* of its record */
 };
 
-static int csv_error(const struct csv *csv, const struct place *place, struct err *err,
+static int csv_error(const struct csv *csv, const struct csv_place *place, struct err *err,
                      const char *sentence)
 {
     return err_set(err, ERR_INVALID_ARGUMENT, "CODE_TABLE_INVALID", "%s:%d:%d: %s", csv->file,
                    place->line, place->column, sentence);
 }
 
-static struct place here(const struct csv *csv)
-{
-    struct place place = { .line = csv->line, .column = 1 };
-    for (size_t i = csv->line_start; i < csv->at; i++)
-        place.column += ((unsigned char)csv->text[i] & 0xC0) != 0x80;
-    return place;
-}
-
-static void pass_byte(struct csv *csv)
-{
-    bool line_end = csv->text[csv->at] == '\n';
-    csv->at++;
-    if (line_end) {
-        csv->line++;
-        csv->line_start = csv->at;
-    }
-}
-
-static void pass_separator(struct csv *csv, struct csv_field *field)
-{
-    field->last = csv->at >= csv->len || csv->text[csv->at] != ',';
-    if (csv->at < csv->len && csv->text[csv->at] == '\r')
-        pass_byte(csv);
-    if (csv->at < csv->len && (csv->text[csv->at] == '\n' || !field->last))
-        pass_byte(csv);
-}
-
 /* One field with its separator or line end. */
 static int read_field(struct csv *csv, struct csv_field *field, struct err *err)
 {
-    size_t len = 0;
-    field->place = here(csv);
-    bool quoted = csv->at < csv->len && csv->text[csv->at] == '"';
-    bool inside = quoted;
-    csv->at += quoted;
-    while (csv->at < csv->len) {
-        char c = csv->text[csv->at];
-        if (inside && c == '"') {
-            csv->at++;
-            inside = csv->at < csv->len && csv->text[csv->at] == '"'; /* a doubled quote is one */
-            if (!inside)
-                continue;
-        } else if (!inside && (c == ',' || c == '\n' || c == '\r')) {
-            break;
-        } else if (quoted && !inside) {
-            return csv_error(csv, &field->place, err,
-                             "only a comma or the line's end may follow a quoted value");
-        }
-        pass_byte(csv);
-        if (len + 1 == sizeof field->text)
-            return csv_error(csv, &field->place, err, "a value is longer than 1023 bytes");
-        field->text[len++] = c;
-    }
-    if (inside)
-        return csv_error(csv, &field->place, err, "a quoted value does not end");
-    field->text[len] = '\0';
-    pass_separator(csv, field);
-    return 0;
+    static const char *const complaints[] = {
+        [CSV_TOO_LONG] = "a value is longer than 1023 bytes",
+        [CSV_AFTER_QUOTE] = "only a comma or the line's end may follow a quoted value",
+        [CSV_UNENDED] = "a quoted value does not end",
+    };
+    enum csv_result result =
+        csv_read_field(&csv->reader, field->text, sizeof field->text, &field->place, &field->last);
+    return result == CSV_FIELD ? 0 : csv_error(csv, &field->place, err, complaints[result]);
 }
 
 /* --- header -------------------------------------------------------------------------------------
@@ -198,7 +143,7 @@ static int read_row(struct csv *csv, struct csv_field *field, struct arena *aren
         return -1;
     if (field->last && field->text[0] == '\0')
         return 0; /* an empty line */
-    struct place place = field->place;
+    struct csv_place place = field->place;
     if (field->last)
         return csv_error(csv, &place, err, "a row needs a native and a canonical code");
     memcpy(native, field->text, strlen(field->text) + 1);
@@ -271,34 +216,31 @@ static int check_table(const struct csv *csv, struct code_table *table, struct e
     return 0;
 }
 
-static int check_text(struct csv *csv, struct err *err)
+static int check_text(const struct csv *csv, const char *text, size_t len, struct err *err)
 {
-    size_t bad = utf8_check(csv->text, csv->len);
-    const char *nul = memchr(csv->text, '\0', bad);
+    size_t bad = utf8_check(text, len);
+    const char *nul = memchr(text, '\0', bad);
     if (nul != NULL)
-        bad = (size_t)(nul - csv->text);
-    if (bad == csv->len)
+        bad = (size_t)(nul - text);
+    if (bad == len)
         return 0;
-    while (csv->at < bad)
-        pass_byte(csv);
-    struct place place = here(csv);
+    struct csv_place place = csv_place_of(&csv->reader, bad);
     return csv_error(csv, &place, err, "the file is not UTF-8 text here; save it as UTF-8");
 }
 
 struct code_table *code_table_parse(struct arena *arena, const char *file, const char *name,
                                     const char *text, size_t len, struct err *err)
 {
-    struct csv csv = { .file = file, .text = text, .len = len, .line = 1 };
+    struct csv csv = { .file = file };
     csv.last = &csv.first;
-    if (check_text(&csv, err) != 0)
+    csv_start(&csv.reader, text, len);
+    if (check_text(&csv, text, len, err) != 0)
         return NULL;
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-        csv.at = csv.line_start = 3; /* spreadsheets write a byte order mark */
     struct code_table *table = code_table_new(arena, name);
     struct csv_field field;
     int result = read_header(&csv, &field, err);
-    while (result == 0 && csv.at < csv.len) {
-        struct place place = here(&csv);
+    while (result == 0 && csv_more(&csv.reader)) {
+        struct csv_place place = csv_here(&csv.reader);
         if (table->row_count == CODE_TABLE_ROWS_MAX)
             result = csv_error(&csv, &place, err, "the table has too many rows");
         else

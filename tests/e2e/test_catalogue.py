@@ -564,8 +564,56 @@ def test_officers_walk_through_a_life_on_the_command_line(sluice, people, worksp
     shown = command("statistics-officer", "entry", name, "--lang", "zh").stdout
     assert "PUBLISH spiffe://" in shown and "行政区划名称 字符型 GENERAL_1 NONE statistics" in shown
     command("statistics-second", "retire", name, "--reason", "merged")
-    file.write_text('[{"dataset": "statistics/x",\n "title" "y"}]')
-    wrong = command("statistics-officer", "import", file, status=1)
-    assert f"{file}:2:" in wrong.stderr
-    file.write_text('{"no": 1}')
-    assert "no list of entries" in command("statistics-officer", "import", file, status=1).stderr
+
+
+def test_what_is_exported_imports_to_the_same(sluice, people, life, workspace):
+    """CSV and JSON, UTF-8 with and without a byte order mark, GB 18030: nothing changes, and what is changed back is equal."""
+    one, other, file = life(), life(), workspace / clients.unique("export")
+    fields = {"conditions": "=民政,\"救助\"\n二", "sharing": "CONDITIONAL", "modes": ["FILE", "API"], "public": True,
+              "public_conditions": "'@", "related_codes": ["307001/1", "307002/2"], "provider_code": ""}
+    one.write(items=[item("甲", personal="SENSITIVE"), item("乙", sensitivity="GENERAL_2", type="日期型")], **fields)
+    other.write(sharing="DENIED", legal_basis=LAW, modes=[], grade="CORE")
+    before = one.get().content, other.get().content
+
+    def export(*options):
+        done = sluice("catalog", "export", "--department", "statistics", "--entry-state", "draft", *options,
+                      officer="statistics-officer")
+        assert done.returncode == 0, done.stderr
+        assert one.dataset in done.stdout and other.dataset in done.stdout
+        return done.stdout
+    plain = export()
+    assert plain.splitlines()[0].startswith("数据集,信息资源分类,信息资源名称,信息资源代码,信息资源提供方,")
+    bytes_of = {"csv": plain.encode(), "bom": export("--bom", "--format", "csv").encode(), "gb": plain.encode("gb18030"),
+                "json": export("--format", "json").encode(), "json-gb": export("--format", "json").encode("gb18030")}
+    assert bytes_of["bom"] == b"\xef\xbb\xbf" + bytes_of["csv"]
+    for name, content_bytes in bytes_of.items():
+        file.write_bytes(content_bytes)
+        done = sluice("catalog", "import", file, officer="statistics-officer")
+        assert done.returncode == 0 and " 0 written" in f" {done.stderr}", (name, done.stderr)
+        one.write(title="另一个")
+        done = sluice("catalog", "import", file, officer="statistics-officer")
+        assert "1 written" in done.stderr, (name, done.stderr)
+        assert (one.get().content, other.get().content) == before, name
+    assert sluice("catalog", "export", "--format", "jsonl").returncode == 2
+
+
+@pytest.mark.parametrize("text, complaint", [
+    ("数据集,信息项名称,什么\n", ":1:11: there is no column \"什么\""),
+    ("数据集,信息项名称,更新周期\nGOOD,x,偶尔\n", ":2:{end}: \"偶尔\" is none of the words"),
+    ('[{"dataset": "GOOD",\n "title" "y"}]', ":2:"),
+    ('{"no": 1}', ":1:1: this is no list of entries"),
+    ('[{"dataset": "GOOD",\n "titel": "y"}]', "titel"),
+    ("数据集,信息项名称\nGOOD,x\nstatistics/bad,y\n", ":2:1: GOOD: say the title [ENTRY_INCOMPLETE]; nothing was written"),
+    ("数据集,信息项名称\nhealth/beds,x\n", ":2:1: health/beds: write entries of your own department only [NOT_OWNER]"),
+    (b"\xff\xff", ":1:1: this is neither UTF-8 nor GB 18030"),
+    ("数据集\0", ":1:4: this is neither UTF-8 nor GB 18030"),
+])
+def test_a_malformed_file_is_refused_with_line_and_column_and_nothing_written(
+        sluice, people, life, workspace, text, complaint):
+    one, file = life(), workspace / clients.unique("malformed")
+    text, complaint = (text.replace("GOOD", one.dataset) if isinstance(text, str) else text,
+                       complaint.replace("GOOD", one.dataset).replace("{end}", str(len(one.dataset) + 4)))
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    done = sluice("catalog", "import", file, officer="statistics-officer")
+    assert done.returncode in (1, 4) and complaint in done.stderr, done.stderr
+    assert people.statistics.failure(one.get).reason == "CATALOGUE_NOT_FOUND"
