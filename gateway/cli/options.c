@@ -87,6 +87,7 @@ static const struct cli_option_info table[OPT_COUNT] = {
     [OPT_OWNER] = { "owner", 0, "DEPT", NULL, MSG_OPT_OWNER },
     [OPT_SUBJECT] = { "subject", 0, "URI", NULL, MSG_OPT_SUBJECT },
     [OPT_EXCHANGE] = { "exchange", 0, "ID", NULL, MSG_OPT_EXCHANGE },
+    [OPT_INDEXES] = { "index", 0, "FIRST-LAST", NULL, MSG_OPT_INDEXES },
     [OPT_PERSON] = { "person", 0, "NUMBER|-", NULL, MSG_OPT_PERSON },
     [OPT_BY] = { "by", 0, "A,B", "day department owner dataset kind decision", MSG_OPT_BY },
     [OPT_SCENARIO] = { "scenario", 0, "TEXT", NULL, MSG_OPT_SCENARIO },

@@ -97,6 +97,7 @@ enum cli_option {
     OPT_SUBJECT,
     OPT_EXCHANGE,
     OPT_PERSON,
+    OPT_INDEXES,
     OPT_BY,
     OPT_SCENARIO,
     OPT_SCOPE,

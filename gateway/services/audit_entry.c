@@ -71,6 +71,22 @@ enum step_result audit_entry_find(struct call *call)
     return admin_run(call, &sql, take_entry);
 }
 
+enum step_result audit_entry_describe(struct call *call)
+{
+    struct audit_entry_state *state = call->state;
+    Sluice__V1__AuditEntry *entry =
+        sluice__v1__audit_entry__unpack(NULL, state->leaf.len, state->leaf.data);
+    if (entry == NULL)
+        return audit_entry_damaged(call);
+    if (entry->what != NULL) {
+        state->admin.dataset = arena_strdup(&call->arena, entry->what->dataset);
+        if (entry->what->owner[0] != '\0')
+            state->admin.owner = arena_strdup(&call->arena, entry->what->owner);
+    }
+    sluice__v1__audit_entry__free_unpacked(entry, NULL);
+    return STEP_NEXT;
+}
+
 /* --- hashes ------------------------------------------------------------------------------------- */
 
 static int take_filled(struct call *call, const struct db_rows *rows, struct err *err)

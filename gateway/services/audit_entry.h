@@ -48,6 +48,8 @@ enum step_result audit_entry_check(struct call *call, int64_t index, const char 
 enum step_result audit_entry_checkpoint(struct call *call);
 /* Finds the entry; resumed by admin_ran. */
 enum step_result audit_entry_find(struct call *call);
+/* What the call's own entry says of the entry found: its dataset and its owner. */
+enum step_result audit_entry_describe(struct call *call);
 /* Sees to it that the subtrees are hashed, then fetches the plan's; resumed by admin_ran. */
 enum step_result audit_entry_fill(struct call *call);
 enum step_result audit_entry_fetch(struct call *call);

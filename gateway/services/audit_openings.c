@@ -8,7 +8,6 @@
 #include "sluice/v1/audit.pb-c.h"
 
 enum {
-    REASON_BYTES_MAX = 512,
     OPENING_DAYS = 7, /* to approve it, and then to use it */
     PAGE_DEFAULT = 50,
     PAGE_MAX = 500,
@@ -27,37 +26,24 @@ static const char opening_columns[] =
     " (extract(epoch FROM expires_at) * 1000000)::bigint,"
     " CASE WHEN expires_at <= now() THEN 3 WHEN approved_by IS NOT NULL THEN 2 ELSE 1 END::bigint";
 
-static char *text_at(struct call *call, const struct db_rows *rows, int row, int column)
-{
-    struct db_value value = db_value(rows, row, column);
-    return arena_strndup(&call->arena, (const char *)value.data, value.len);
-}
-
 static Sluice__V1__Opening *opening_at(struct call *call, const struct db_rows *rows, int row)
 {
     Sluice__V1__Opening *opening = arena_alloc(&call->arena, sizeof *opening);
     sluice__v1__opening__init(opening);
-    opening->id = text_at(call, rows, row, 0);
+    opening->id = audit_request_text(call, rows, row, 0);
     opening->index = db_int8(db_value(rows, row, 1));
-    opening->entry_id = text_at(call, rows, row, 2);
-    opening->dataset = text_at(call, rows, row, 3);
-    opening->reason = text_at(call, rows, row, 4);
-    opening->requested_by = text_at(call, rows, row, 5);
+    opening->entry_id = audit_request_text(call, rows, row, 2);
+    opening->dataset = audit_request_text(call, rows, row, 3);
+    opening->reason = audit_request_text(call, rows, row, 4);
+    opening->requested_by = audit_request_text(call, rows, row, 5);
     opening->request_time = timestamp_from_us(&call->arena, db_int8(db_value(rows, row, 6)));
-    opening->approver_department = text_at(call, rows, row, 7);
-    opening->approved_by = text_at(call, rows, row, 8);
+    opening->approver_department = audit_request_text(call, rows, row, 7);
+    opening->approved_by = audit_request_text(call, rows, row, 8);
     if (opening->approved_by[0] != '\0')
         opening->approve_time = timestamp_from_us(&call->arena, db_int8(db_value(rows, row, 9)));
     opening->expire_time = timestamp_from_us(&call->arena, db_int8(db_value(rows, row, 10)));
     opening->state = (Sluice__V1__Opening__State)db_int8(db_value(rows, row, 11));
     return opening;
-}
-
-static enum step_result fail(struct call *call, enum err_code code, const char *reason,
-                             const char *text)
-{
-    (void)err_set(&call->err, code, reason, "%s", text);
-    return STEP_FAIL;
 }
 
 /* One opening, once more as it is stored. */
@@ -93,9 +79,8 @@ static enum step_result request_check(struct call *call)
         return STEP_FAIL;
     opening->entry.admin.kind = SLUICE__V1__AUDIT_ENTRY__KIND__REVIEW;
     opening->reason = request->reason;
-    if (request->reason[0] == '\0' || strlen(request->reason) > REASON_BYTES_MAX)
-        return fail(call, ERR_INVALID_ARGUMENT, "REASON",
-                    "say why the salt is to be opened, in at most 512 bytes");
+    if (audit_request_reason(request->reason, &call->err) != 0)
+        return STEP_FAIL;
     uuid7_make(id);
     uuid_format(id, opening->id);
     return STEP_NEXT;
@@ -106,16 +91,8 @@ static enum step_result request_describe(struct call *call)
 {
     struct opening_call *opening = call->state;
     struct admin *admin = &opening->entry.admin;
-    struct slice leaf = opening->entry.leaf;
-    Sluice__V1__AuditEntry *entry = sluice__v1__audit_entry__unpack(NULL, leaf.len, leaf.data);
-    if (entry == NULL)
-        return audit_entry_damaged(call);
-    if (entry->what != NULL) {
-        admin->dataset = arena_strdup(&call->arena, entry->what->dataset);
-        if (entry->what->owner[0] != '\0')
-            admin->owner = arena_strdup(&call->arena, entry->what->owner);
-    }
-    sluice__v1__audit_entry__free_unpacked(entry, NULL);
+    if (audit_entry_describe(call) == STEP_FAIL)
+        return STEP_FAIL;
     admin->object = arena_format(&call->arena, "opening %s of entry %" PRId64, opening->id,
                                  opening->entry.index);
     admin->purpose = opening->reason;
@@ -183,9 +160,11 @@ static enum step_result approve_check(struct call *call)
     admin->kind = SLUICE__V1__AUDIT_ENTRY__KIND__REVIEW;
     admin->rule = "officer";
     admin->owner = call->identity.department;
-    if (!uuid_parse(request->id, id))
-        return fail(call, ERR_INVALID_ARGUMENT, "OPENING_ID",
-                    "name the opening by its id, as ListOpenings shows it");
+    if (!uuid_parse(request->id, id)) {
+        (void)err_set(&call->err, ERR_INVALID_ARGUMENT, "OPENING_ID",
+                      "name the opening by its id, as ListOpenings shows it");
+        return STEP_FAIL;
+    }
     uuid_format(id, opening->id);
     admin->object = arena_format(&call->arena, "opening %s", opening->id);
     return STEP_NEXT;
@@ -282,17 +261,7 @@ static const Sluice__V1__ListOpeningsRequest *list_request(const struct call *ca
 
 static enum step_result list_check(struct call *call)
 {
-    struct opening_call *opening = call->state;
-    struct admin *admin = &opening->entry.admin;
-    const char *token = list_request(call)->page_token;
-    uint8_t id[UUID_BYTES];
-    admin->kind = SLUICE__V1__AUDIT_ENTRY__KIND__OFFICER_QUERY;
-    admin->rule = "officer";
-    admin->owner = call->identity.department;
-    if (token[0] != '\0' && !uuid_parse(token, id))
-        return fail(call, ERR_INVALID_ARGUMENT, "TOKEN_INVALID",
-                    "the page token is not one of this method");
-    return STEP_NEXT;
+    return audit_request_list(call, list_request(call)->page_token);
 }
 
 static int take_openings(struct call *call, const struct db_rows *rows, struct err *err)

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/ids.h"
+#include "services/timestamps.h"
 
 /* 9999-12-31T23:59:59Z, the last second of a protobuf Timestamp. */
 #define SECONDS_MAX INT64_C(253402300799)
@@ -91,4 +92,68 @@ const char *audit_request_names(const Sluice__V1__SearchAuditRequest *request, s
         len += name;
     }
     return arena_strdup(arena, text);
+}
+
+int audit_request_reason(const char *reason, struct err *err)
+{
+    if (reason[0] != '\0' && strlen(reason) <= AUDIT_REQUEST_REASON_BYTES_MAX)
+        return 0;
+    return err_set(err, ERR_INVALID_ARGUMENT, "REASON", "say why, in at most %d bytes",
+                   AUDIT_REQUEST_REASON_BYTES_MAX);
+}
+
+bool audit_request_scope_given(const Sluice__V1__HoldScope *scope)
+{
+    return scope->time_from != NULL || scope->time_to != NULL || scope->index_from != 0 ||
+           scope->index_to != 0 || scope->department[0] != '\0' || scope->dataset[0] != '\0' ||
+           scope->agreement[0] != '\0' || scope->exchange_id[0] != '\0';
+}
+
+int audit_request_scope(const Sluice__V1__HoldScope *scope, struct err *err)
+{
+    const struct {
+        const char *name;
+        const char *text;
+    } texts[] = { { "department", scope->department },
+                  { "dataset", scope->dataset },
+                  { "agreement", scope->agreement } };
+    const char *wrong = NULL;
+    uint8_t id[UUID_BYTES];
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (strlen(texts[i].text) > AUDIT_REQUEST_TEXT_BYTES_MAX)
+            wrong = texts[i].name;
+    }
+    if (scope->exchange_id[0] != '\0' && !uuid_parse(scope->exchange_id, id))
+        wrong = "exchange_id";
+    if (scope->index_from < 0 || scope->index_to < 0 ||
+        (scope->index_to != 0 && scope->index_to <= scope->index_from))
+        wrong = "index_from, index_to";
+    if (!time_valid(scope->time_from) || !time_valid(scope->time_to) ||
+        (scope->time_from != NULL && scope->time_to != NULL &&
+         timestamp_us(scope->time_to) <= timestamp_us(scope->time_from)))
+        wrong = "time_from, time_to";
+    if (wrong == NULL)
+        return 0;
+    return err_set(err, ERR_INVALID_ARGUMENT, "HOLD_SCOPE", "%s: nothing in the log can meet it",
+                   wrong);
+}
+
+enum step_result audit_request_list(struct call *call, const char *page_token)
+{
+    struct admin *admin = call->state;
+    uint8_t id[UUID_BYTES];
+    admin->kind = SLUICE__V1__AUDIT_ENTRY__KIND__OFFICER_QUERY;
+    admin->rule = "officer";
+    admin->owner = call->identity.department;
+    if (page_token[0] == '\0' || uuid_parse(page_token, id))
+        return STEP_NEXT;
+    (void)err_set(&call->err, ERR_INVALID_ARGUMENT, "TOKEN_INVALID",
+                  "the page token is not one of this method");
+    return STEP_FAIL;
+}
+
+char *audit_request_text(struct call *call, const struct db_rows *rows, int row, int column)
+{
+    struct db_value value = db_value(rows, row, column);
+    return arena_strndup(&call->arena, (const char *)value.data, value.len);
 }

@@ -34,6 +34,13 @@ extern const struct rpc_method audit_filter_delete_method;
 extern const struct rpc_method audit_opening_request_method;
 extern const struct rpc_method audit_opening_approve_method;
 extern const struct rpc_method audit_opening_list_method;
+extern const struct rpc_method audit_erasure_request_method;
+extern const struct rpc_method audit_erasure_approve_method;
+extern const struct rpc_method audit_erasure_list_method;
+extern const struct rpc_method audit_hold_place_method;
+extern const struct rpc_method audit_hold_request_lift_method;
+extern const struct rpc_method audit_hold_approve_lift_method;
+extern const struct rpc_method audit_hold_list_method;
 extern const struct rpc_method quality_assess_method;
 extern const struct rpc_method quality_report_method;
 extern const struct rpc_method quality_compare_method;
@@ -111,6 +118,13 @@ const struct rpc_method *const services_methods[] = {
     &audit_opening_request_method,
     &audit_opening_approve_method,
     &audit_opening_list_method,
+    &audit_erasure_request_method,
+    &audit_erasure_approve_method,
+    &audit_erasure_list_method,
+    &audit_hold_place_method,
+    &audit_hold_request_lift_method,
+    &audit_hold_approve_lift_method,
+    &audit_hold_list_method,
     &transfer_create_method,
     &transfer_get_method,
     &transfer_list_method,

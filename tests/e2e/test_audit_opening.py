@@ -203,7 +203,9 @@ def test_an_erased_salt_cannot_be_opened(cluster, officers, second, entry, stubs
     index, logged = entry
     opening = request(officers["statistics"], stubs, index)
     approve(second, stubs, opening)
-    as_owner(cluster, "DELETE FROM audit.salt WHERE entry_id = encode(%s, 'hex')::uuid", [psycopg2.Binary(logged.id)])
+    # The real way takes years: test_audit_retention.py.
+    as_owner(cluster, "ALTER TABLE audit.salt DISABLE TRIGGER goes; DELETE FROM audit.salt WHERE entry_id = "
+                      "encode(%s, 'hex')::uuid; ALTER TABLE audit.salt ENABLE TRIGGER goes", [psycopg2.Binary(logged.id)])
     assert salt_in(evidence(second, stubs, index)) is None
     failure = second.failure(lambda: request(second, stubs, index))
     assert failure.reason == "SALT_ABSENT"

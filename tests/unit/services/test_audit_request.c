@@ -92,11 +92,86 @@ static void members_are_named_without_values(void **state)
     arena_fini(&arena);
 }
 
+static void scopes_of_holds_can_be_met(void **state)
+{
+    (void)state;
+    static char longest[AUDIT_REQUEST_TEXT_BYTES_MAX + 1],
+        too_long[AUDIT_REQUEST_TEXT_BYTES_MAX + 2];
+    memset(longest, 'x', sizeof longest - 1);
+    memset(too_long, 'x', sizeof too_long - 1);
+    Google__Protobuf__Timestamp one = make_time(1, 0), two = make_time(2, 0),
+                                bad = make_time(-1, 0);
+    const struct {
+        int64_t index_from, index_to;
+        Google__Protobuf__Timestamp *time_from, *time_to;
+        char *department, *dataset, *agreement, *exchange; /* NULL: "" */
+        bool empty;
+        bool bad;
+    } cases[] = {
+        { .empty = true },
+        { .index_from = 1 },
+        { .index_to = 1 },
+        { .index_from = 5, .index_to = 6 },
+        { .index_from = 5, .index_to = 5, .bad = true },
+        { .index_from = -1, .bad = true },
+        { .index_to = -1, .bad = true },
+        { .time_from = &one },
+        { .time_from = &one, .time_to = &two },
+        { .time_from = &two, .time_to = &two, .bad = true },
+        { .time_from = &bad, .bad = true },
+        { .time_to = &bad, .bad = true },
+        { .department = longest },
+        { .department = too_long, .bad = true },
+        { .dataset = longest },
+        { .dataset = too_long, .bad = true },
+        { .agreement = longest },
+        { .agreement = too_long, .bad = true },
+        { .exchange = (char[]){ "019ab5a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b" } },
+        { .exchange = (char[]){ "019ab5a0" }, .bad = true },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Sluice__V1__HoldScope scope = SLUICE__V1__HOLD_SCOPE__INIT;
+        struct err err = ERR_INIT;
+        scope.index_from = cases[i].index_from;
+        scope.index_to = cases[i].index_to;
+        scope.time_from = cases[i].time_from;
+        scope.time_to = cases[i].time_to;
+        if (cases[i].department != NULL)
+            scope.department = cases[i].department;
+        if (cases[i].dataset != NULL)
+            scope.dataset = cases[i].dataset;
+        if (cases[i].agreement != NULL)
+            scope.agreement = cases[i].agreement;
+        if (cases[i].exchange != NULL)
+            scope.exchange_id = cases[i].exchange;
+        assert_int_equal(audit_request_scope_given(&scope), !cases[i].empty);
+        assert_int_equal(audit_request_scope(&scope, &err), cases[i].bad ? -1 : 0);
+        assert_string_equal(err.reason, cases[i].bad ? "HOLD_SCOPE" : "");
+    }
+}
+
+static void reasons_are_stated(void **state)
+{
+    (void)state;
+    char text[AUDIT_REQUEST_REASON_BYTES_MAX + 2];
+    struct err err = ERR_INIT;
+    memset(text, 'x', sizeof text);
+    text[AUDIT_REQUEST_REASON_BYTES_MAX + 1] = '\0';
+    assert_int_equal(audit_request_reason(text, &err), -1);
+    assert_string_equal(err.reason, "REASON");
+    text[AUDIT_REQUEST_REASON_BYTES_MAX] = '\0';
+    err_clear(&err);
+    assert_int_equal(audit_request_reason(text, &err), 0);
+    assert_int_equal(audit_request_reason("", &err), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(members_are_named_without_values),
+        cmocka_unit_test(scopes_of_holds_can_be_met),
+        cmocka_unit_test(reasons_are_stated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
