@@ -12,7 +12,14 @@
 
 struct err;
 
-enum { CONF_SOURCES_MAX = 64, CONF_WORKERS_MAX = 64 };
+enum {
+    CONF_SOURCES_MAX = 64,
+    CONF_WORKERS_MAX = 64,
+    /* Floors that the law sets; docs/audit.md names it. As in migration 013. */
+    CONF_USAGE_DAYS_MIN = 1096,
+    CONF_NETWORK_DAYS_MIN = 183,
+    CONF_DAYS_MAX = 36525,
+};
 
 /* One department database. */
 struct conf_source {
@@ -53,6 +60,8 @@ struct conf {
     char *audit_salt_key;
     char *audit_person_key;
     char *audit_checkpoint_file;
+    int64_t audit_usage_days;   /* from CONF_USAGE_DAYS_MIN */
+    int64_t audit_network_days; /* from CONF_NETWORK_DAYS_MIN */
 
     char *token_key;
     char *mask_key;          /* "" : none */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "schema/plan.h"
+#include "services/audit_floors.h"
 #include "services/audit_sums.h"
 #include "services/behind.h"
 #include "services/pools.h"
@@ -380,6 +381,8 @@ int gateway_open(struct gateway *gateway, struct loop *loop, const struct conf *
     quarantine_keys_derive(gateway->person_key, &gateway->quarantine_keys);
     gateway->behind = behind_new(loop, gateway->control);
     gateway->audit_sums = audit_sums_new(loop, gateway->behind);
+    gateway->audit_floors =
+        audit_floors_new(loop, gateway->behind, conf->audit_usage_days, conf->audit_network_days);
     gateway->quarantine = quarantine_new(loop, gateway->behind, &gateway->quarantine_keys);
     return 0;
 }
@@ -408,6 +411,7 @@ void gateway_fini(struct gateway *gateway)
     quarantine_free(&gateway->quarantine);
     behind_free(&gateway->behind);
     audit_sums_free(&gateway->audit_sums);
+    audit_floors_free(&gateway->audit_floors);
     db_source_free(&gateway->control);
     for (size_t i = 0; i < gateway->dataset_count && gateway->datasets != NULL; i++)
         drift_watch_free(&gateway->datasets[i].drift);

@@ -25,6 +25,7 @@ enum {
     GATEWAY_PROBE_MS = 2000, /* between two looks at the owners' tables; a look is a few LIMIT 0 */
 };
 
+struct audit_floors;
 struct audit_sums;
 struct behind;
 struct gateway;
@@ -66,6 +67,7 @@ struct gateway {
     struct db_source *control;
     struct behind *behind;
     struct audit_sums *audit_sums;
+    struct audit_floors *audit_floors;
     struct quarantine *quarantine;
     struct quarantine_keys quarantine_keys;
     struct db_check *control_check;

@@ -282,6 +282,34 @@ def test_requests_expire(house):
     assert salt_of(house, index)
 
 
+# --- floors ---------------------------------------------------------------------------------------------
+
+def kept(house):
+    return dict(as_owner(house, "SELECT class, days FROM audit.retention"))
+
+
+def test_configuration_only_makes_it_longer(house):
+    """What the configuration asks for reaches the database, where it is the rule for everybody."""
+    assert kept(house) == {"usage": 1096, "network": 183}
+    index = append(house, days=1200)
+    try:
+        house.gateway.change(audit={"usage_days": 1300})
+        house.gateway.reload()
+        wait_for(lambda: kept(house)["usage"] == 1300, 20, "the longer term to reach the database")
+        assert refused(house.first, lambda: request(house, house.first, index)) == (
+            "FAILED_PRECONDITION", "RETENTION_FLOOR")
+        assert house.cluster.rows("worker", "SELECT audit.keep_longer(1096, 183)") and kept(house)["usage"] == 1300
+    finally:
+        house.gateway.change(audit={"usage_days": 1096})
+        as_owner(house, "UPDATE audit.retention SET days = 1096 WHERE class = 'usage'")
+    text = house.gateway.config_file.read_text()
+    line = next(n for n, text_line in enumerate(text.splitlines(), 1) if '"usage_days"' in text_line)
+    short = house.gateway.folder / "short.yaml"
+    short.write_text(text.replace('"usage_days": 1096', '"usage_days": 1095'))
+    done = house.sluice("config", "check", short)
+    assert done.returncode != 0 and f":{line}:" in done.stderr + done.stdout and "1096" in done.stderr + done.stdout
+
+
 # --- holds ----------------------------------------------------------------------------------------------
 
 def place(house, peer, reason=REASON, **scope):

@@ -73,6 +73,18 @@ static void refuse(const char *from, const char *to, const char *position, const
     assert_non_null(strstr(err.text, words));
 }
 
+static void accept_line(const char *from, const char *to)
+{
+    char text[2048];
+    const char *at = strstr(good, from);
+    assert_non_null(at);
+    (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
+    struct err err = ERR_INIT;
+    struct conf *conf = load(text, &err);
+    assert_non_null(conf);
+    conf_free(&conf);
+}
+
 /* The file with this behind it. */
 static struct conf *load_with(const char *more, struct err *err)
 {
@@ -110,6 +122,34 @@ static void targets_are_sources_that_may_be_written(void **state)
         assert_null(load_with(wrong[i].text, &err));
         assert_non_null(strstr(err.text, wrong[i].words));
     }
+}
+
+/* Longer than the law asks for, never shorter. */
+static void nothing_is_kept_shorter_than_the_law_asks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        const char *floor; /* NULL: accepted */
+    } cases[] = {
+        { "usage_days: 1095", "1096" }, { "usage_days: 1096", NULL },
+        { "usage_days: 36525", NULL },  { "usage_days: 36526", "1096" },
+        { "usage_days: 0", "1096" },    { "network_days: 182", "183" },
+        { "network_days: 183", NULL },  { "network_days: -1", "183" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char section[64];
+        (void)snprintf(section, sizeof section, "checkpoint_file: i, %s}", cases[i].line);
+        if (cases[i].floor != NULL)
+            refuse("checkpoint_file: i}", section, ":9:", cases[i].floor);
+        else
+            accept_line("checkpoint_file: i}", section);
+    }
+    struct err err = ERR_INIT;
+    struct conf *conf = load_with("", &err);
+    assert_int_equal(conf->audit_usage_days, 1096);
+    assert_int_equal(conf->audit_network_days, 183);
+    conf_free(&conf);
 }
 
 static void wrong_files_are_refused_with_line_and_column(void **state)
@@ -171,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_and_values_are_read),
         cmocka_unit_test(targets_are_sources_that_may_be_written),
+        cmocka_unit_test(nothing_is_kept_shorter_than_the_law_asks),
         cmocka_unit_test(wrong_files_are_refused_with_line_and_column),
         cmocka_unit_test(schemas_come_from_files_or_from_the_control_database),
         cmocka_unit_test(every_option_is_explained_in_both_languages),
