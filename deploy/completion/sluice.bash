@@ -79,6 +79,7 @@ _sluice() {
     --subject) return ;;
     --exchange) return ;;
     --person) return ;;
+    --index) return ;;
     --by) COMPREPLY=($(compgen -W "day department owner dataset kind decision" -- "$current")); return ;;
     --scenario) return ;;
     --scope) return ;;
@@ -106,7 +107,7 @@ _sluice() {
     agreement) subcommands="grant list show revoke" ;;
     application) subcommands="request sign-off submit supplement answer extend consent decide provision activate suspend resume terminate dispose confirm-disposal list show policy" ;;
     calendar) subcommands="check load list" ;;
-    audit) subcommands="tail search filter statistics opening checkpoint export verify evidence timestamp policy rotate announce" ;;
+    audit) subcommands="tail search filter statistics opening erasure hold checkpoint export verify evidence timestamp policy rotate announce" ;;
     quality) subcommands="assess report compare quarantine view replay" ;;
     schema) subcommands="check infer preview diff grants docs lossiness publish approve status" ;;
     config) subcommands="check" ;;
@@ -177,6 +178,8 @@ _sluice() {
     "audit filter") options=" --dataset --agreement --purpose --kind --decision --department --owner --subject --from --to --exchange --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit statistics") options=" --by --from --to --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit opening") options=" --reason --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit erasure") options=" --reason --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit hold") options=" --reason --index --from --to --department --dataset --agreement --exchange --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit checkpoint") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit export") options=" --database --checkpoint --from --to --follow --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit verify") options=" --policy --older --leaf --timestamp --timestamp-ca --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -205,6 +205,7 @@ const struct rpc_method catalogue_overlaps_method = {
     .path = "/sluice.v1.CatalogService/ListOverlaps",
     .kind = RPC_UNARY,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_EVERY,
     .input = &sluice__v1__list_overlaps_request__descriptor,
     .state_size = sizeof(struct admin),
     .steps = overlaps_steps,

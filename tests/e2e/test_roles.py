@@ -29,10 +29,12 @@ OFFICERS = {
         "GetCheckpoint": EVERY, "GetConsistencyProof": EVERY, "GetInclusionProof": AUDITOR, "GetEntry": AUDITOR,
         "Search": AUDITOR, "GetStatistics": AUDITOR, "ExportEvidence": AUDITOR, "SaveFilter": AUDITOR,
         "ListFilters": AUDITOR, "DeleteFilter": AUDITOR, "ListOpenings": AUDITOR | APPROVER,
-        "RequestOpening": APPROVER, "ApproveOpening": APPROVER, "RecordKeyChange": APPROVER | ADMINISTRATOR},
+        "RequestOpening": APPROVER, "ApproveOpening": APPROVER, "RecordKeyChange": APPROVER | ADMINISTRATOR,
+        "RequestErasure": APPROVER, "ApproveErasure": APPROVER, "ListErasures": AUDITOR | APPROVER,
+        "PlaceHold": APPROVER, "RequestLift": APPROVER, "ApproveLift": APPROVER, "ListHolds": AUDITOR | APPROVER},
     "CatalogService": {
         "GetDataset": EVERY, "ListDatasets": EVERY, "GetCatalogueEntry": EVERY, "ListCatalogueEntries": EVERY,
-        "ImportCatalogue": REQUESTER, "TakeCatalogueStep": CASEWORK},
+        "ListOverlaps": EVERY, "ImportCatalogue": REQUESTER, "TakeCatalogueStep": CASEWORK},
     "QualityService": {
         "Assess": CASEWORK, "CompareDatasets": CASEWORK, "GetReport": EVERY, "ListQuarantine": CASEWORK,
         "ViewQuarantined": CASEWORK, "Replay": CASEWORK},
