@@ -16,7 +16,7 @@ test_set=(libcmocka-dev openssl curl util-linux postgresql-15 postgresql-client-
     nghttp2-client golang-go golang-golang-x-mod-dev strace)
 lint_set=(clang-format-14 clang-tidy-14)
 # The C++ gRPC servers that the gateway is measured against, and what drives both.
-bench_set=(g++ pkg-config protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev libpq-dev
+bench_set=(g++ libcmocka-dev pkg-config protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev libpq-dev
     libssl-dev libnghttp2-dev nghttp2-client python3-grpcio python3-protobuf util-linux)
 
 wanted=()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from answers import GRPC_PREFIX_BYTES
 from processes import BenchError, PeakMemory, cpu_seconds, machine_busy_seconds
-from targets import CORE_ENTRIES, CORE_ROWS, CPU, GROWTH, P50, RATE, ROWS, RSS
+from targets import (CORE_ENTRIES, CORE_ROWS, CPU, ENTRIES, ENTRY_BYTES, ENTRY_CPU, ENTRY_P50, ENTRY_P99, GROWTH, P50,
+                     PROOF_BYTES, PROOF_MS, RATE, ROWS, RSS)
 
 RUN_SECONDS_MAX = 120
 # An Any of more than 127 bytes needs another length byte, and a record may carry a warning.
@@ -169,6 +170,15 @@ class Bench:
         counted = json.loads(done.stdout)
         return {CORE_ROWS: counted["rows"] / counted["cpu_seconds"],
                 GROWTH: counted["last_kib"] / counted["first_kib"]}
+
+    def audit_append(self, seconds):
+        """The audit log alone with a server of its own, whose commits reach the disk."""
+        migrations = Path(__file__).parents[2] / "schemas/control"
+        seconds = int(max(5, min(seconds, 20)))  # shorter ones see too few commits
+        counted = json.loads(run_command([self.binaries / "audit_append", seconds, migrations]).stdout)
+        return {ENTRIES: counted["entries_per_second"], ENTRY_P50: counted["p50_ms"], ENTRY_P99: counted["p99_ms"],
+                ENTRY_CPU: counted["cpu_us"], ENTRY_BYTES: counted["bytes"], PROOF_BYTES: counted["proof_bytes"],
+                PROOF_MS: counted["verify_ms"]}
 
     def full_scan(self):
         """`sluice audit verify` over an export of invented entries: tree, columns, counters, batches."""

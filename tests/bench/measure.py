@@ -186,6 +186,7 @@ class Rounds:
             self.add(name, targets.STREAM, measured)
         self.run_bulk(number)
         self.add(targets.ROW_PROGRAM, targets.TYPICAL_ROWS, self.bench.row_program(seconds))
+        self.add(targets.APPENDER, targets.APPENDING, self.bench.audit_append(seconds))
         self.add(targets.VERIFIER, targets.FULL_SCAN, self.bench.full_scan())
 
 

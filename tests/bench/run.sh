@@ -44,7 +44,7 @@ prepare() {
     # O as it was given: the dependency files name their targets by it.
     make -s -C "$gateway_home" -j2 O="${O:-build}" all
     make -s -C "$gateway_home" -j2 -f tests/bench/build.mk OUT="$work/bin"
-    for driver in row_program sample_export; do
+    for driver in row_program sample_export audit_append; do
         make -s -C "$gateway_home" -j2 O="${O:-build}" "${O:-build}/tests/bench/drivers/$driver"
         ln -sf "$build/tests/bench/drivers/$driver" "$work/bin/$driver"
     done

@@ -15,6 +15,7 @@ CPP_COPY = "C++ stream, COPY"
 CPP_CURSOR = "C++ stream, cursor"
 ROW_PROGRAM = "row program alone"
 VERIFIER = "sluice audit verify"
+APPENDER = "audit log"
 PSQL_PIPE = "psql COPY | psql COPY"
 
 
@@ -48,6 +49,7 @@ BULK = "bulk copy of all villages"
 IDLE = "idle"
 TYPICAL_ROWS = "rows of 13 columns"
 FULL_SCAN = "export of a log"
+APPENDING = "appending to a log"
 
 # Fields of one measurement, with their units.
 RATE = "req/s"
@@ -59,6 +61,13 @@ BULK_CPU = "CPU s/M rows"
 CORE_ROWS = "rows/s per core"
 GROWTH = "RSS last / first"
 CORE_ENTRIES = "entries/s per core"
+ENTRIES = "entries/s"
+ENTRY_P50 = "p50 ms at 10,000/s"
+ENTRY_P99 = "p99 ms at 10,000/s"
+ENTRY_CPU = "CPU us/entry"
+ENTRY_BYTES = "bytes/entry"
+PROOF_BYTES = "bytes"
+PROOF_MS = "ms to verify"
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,13 @@ TARGETS = (
     less("row program alone, memory of a long run", GROWTH, ROW_PROGRAM, TYPICAL_ROWS, None, 1.05, 1.01),
     Target("audit log, full check of an export", CORE_ENTRIES, VERIFIER, FULL_SCAN, None, 1e6, 1.5e6),
     less("audit log, full check, memory", RSS, VERIFIER, FULL_SCAN, None, 16.0, 12.0),
+    Target("audit log, durable, indexed, signed", ENTRIES, APPENDER, APPENDING, None, 8e3, 15e3),
+    less("audit log, added at 10,000 entries/s", ENTRY_P50, APPENDER, APPENDING, None, 3.0, 2.0),
+    less("audit log, added at 10,000 entries/s", ENTRY_P99, APPENDER, APPENDING, None, 12.0, 8.0),
+    less("audit log, all processes", ENTRY_CPU, APPENDER, APPENDING, None, 80.0, 40.0),
+    less("audit log, on disk", ENTRY_BYTES, APPENDER, APPENDING, None, 1024.0, 900.0),
+    less("audit log, proof of one of 2^27 entries", PROOF_BYTES, APPENDER, APPENDING, None, 1600.0, 1500.0),
+    less("audit log, proof of one of 2^27 entries", PROOF_MS, APPENDER, APPENDING, None, 0.3, 0.15),
     less("memory, whole gateway idle", RSS, AUDITED, IDLE, None, 64.0, 32.0),
     less("memory, whole gateway under -c64, vs C++ callback", RSS, AUDITED, C64.name, CALLBACK, 1.0, 0.7),
 )
