@@ -25,7 +25,7 @@ HARDEN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all 
 LDSAN := -fsanitize=address,undefined
 endif
 OPT ?= -O2
-CFLAGS += -std=c11 -D_GNU_SOURCE $(OPT) -g -MMD -MP $(WARN) $(HARDEN) -Igateway -isystem $(O)/gen $(PKG_CFLAGS) \
+CFLAGS += -std=c11 -D_GNU_SOURCE $(OPT) -g -MD -MP $(WARN) $(HARDEN) -Igateway -isystem $(O)/gen $(PKG_CFLAGS) \
 	-DSLUICE_VERSION='"$(VERSION)"'
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(LDSAN)
 
