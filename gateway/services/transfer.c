@@ -377,9 +377,10 @@ static enum step_result pause_update(struct call *call)
 
 static enum step_result resume_update(struct call *call)
 {
-    return steer(call, "wanted = CASE WHEN wanted = 3 THEN 3 ELSE 1 END, attempts = 0,"
-                       " next_attempt_at = CASE WHEN state = 3 THEN now() ELSE next_attempt_at END,"
-                       " state = CASE WHEN state = 3 THEN 1 ELSE state END");
+    return steer(call,
+                 "wanted = CASE WHEN wanted = 3 THEN 3 ELSE 1 END, attempts = 0,"
+                 " next_attempt_at = CASE WHEN state IN (1, 3) THEN now() ELSE next_attempt_at END,"
+                 " state = CASE WHEN state = 3 THEN 1 ELSE state END");
 }
 
 /* One that no mover has touched ends here; another has something to be removed. */
