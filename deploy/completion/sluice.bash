@@ -104,7 +104,7 @@ _sluice() {
   case $first in
     catalog) subcommands="list show drift entries entry overlaps import export assess approve submit publish return change extend consent retire" ;;
     transfer) subcommands="create list show watch pause resume cancel verify" ;;
-    agreement) subcommands="grant list show revoke" ;;
+    agreement) subcommands="grant list show explain revoke" ;;
     application) subcommands="request sign-off submit supplement answer extend consent decide provision activate suspend resume terminate dispose confirm-disposal list show policy" ;;
     calendar) subcommands="check load list" ;;
     audit) subcommands="tail search filter statistics opening erasure hold checkpoint export verify evidence timestamp policy rotate announce" ;;
@@ -151,6 +151,7 @@ _sluice() {
     "agreement grant") options=" --consumer --dataset --fields --purposes --modes --row-filter --valid-from --valid-until --days --rate --burst --daily-quota --masks --networks --windows --onward --legal-basis --id --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement list") options=" --dataset --consumer --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "agreement explain") options=" --consumer --purpose --modes --agreement --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "agreement revoke") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "application request") options=" --consumer --dataset --fields --purposes --modes --legal-basis --scenario --scope --valid-from --valid-until --days --row-filter --rate --burst --daily-quota --masks --networks --windows --onward --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "application sign-off") options=" --reason --endpoint --ca --cert --key --format --timeout --lang --help" ;;

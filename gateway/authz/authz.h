@@ -91,6 +91,11 @@ struct authz_answer {
  * UNAVAILABLE/LEASE_EXPIRED. */
 int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_answer *answer_r,
                  struct err *err);
+/* The same for a call that is not made: no lease, no token, no quota, no plan; answer_r->plan stays NULL.
+ * What would be allowed instead is written to would_r, in words. */
+enum { AUTHZ_WOULD_BYTES = 512 };
+int authz_explain(struct authz *authz, const struct authz_ask *ask, struct authz_answer *answer_r,
+                  char would_r[AUTHZ_WOULD_BYTES], struct err *err);
 /* Asked immediately before every hand-over: lease, revocation, validity, window. `err` says which failed.
  */
 bool authz_live(const struct authz *authz, const struct authz_answer *answer, struct err *err);
@@ -132,6 +137,9 @@ void authz_quota_used_up(struct authz *authz, const struct authz_answer *answer,
  * fields. */
 bool authz_sees_dataset(const struct authz *authz, const struct identity *who,
                         const struct schema_dataset *dataset, uint8_t *granted_r);
+/* Owner of the dataset, or consumer of an agreement about it, whatever has become of that. */
+bool authz_party_to_dataset(const struct authz *authz, const char *department,
+                            const struct schema_dataset *dataset);
 /* Bits of enum authz_mode: what those live agreements allow, of all that concern the caller. */
 unsigned authz_granted_modes(const struct authz *authz, const struct identity *who,
                              const struct schema_dataset *dataset);

@@ -266,6 +266,17 @@ static int find_grant(struct authz *authz, const struct authz_ask *ask, int64_t 
     return 0;
 }
 
+int authz_judge(struct authz *authz, const struct authz_ask *ask, int64_t now_us,
+                struct authz_answer *answer, struct err *err)
+{
+    if (find_grant(authz, ask, now_us, answer, err) < 0 ||
+        check_validity(answer->grant, now_us, answer, err) < 0 ||
+        check_network(answer->grant, ask, answer, err) < 0 ||
+        check_scope(answer->grant, ask, answer, err) < 0)
+        return -1;
+    return check_fields(answer->grant, ask, answer, err);
+}
+
 int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_answer *answer_r,
                  struct err *err)
 {
@@ -281,11 +292,7 @@ int authz_decide(struct authz *authz, const struct authz_ask *ask, struct authz_
         answer_r->rule = "officer";
         return -1;
     }
-    if (find_grant(authz, ask, now_us, answer_r, err) < 0 ||
-        check_validity(answer_r->grant, now_us, answer_r, err) < 0 ||
-        check_network(answer_r->grant, ask, answer_r, err) < 0 ||
-        check_scope(answer_r->grant, ask, answer_r, err) < 0 ||
-        check_fields(answer_r->grant, ask, answer_r, err) < 0 ||
+    if (authz_judge(authz, ask, now_us, answer_r, err) < 0 ||
         check_quota(authz, answer_r->grant, ask, answer_r, err) < 0 ||
         take_token(authz, answer_r->grant, answer_r, err) < 0 ||
         find_plan(answer_r->grant, answer_r, err) < 0)

@@ -109,6 +109,9 @@ void authz_grant_unref(struct authz_grant *grant);
 enum { GRANT_COLUMNS = 23 };
 extern const char authz_grants_sql[];
 struct authz_grant *authz_grant_new(const struct authz *authz, const struct db_rows *rows, int row);
+/* decide.c: what the agreements say of a call at `now_us`, without anything that a call uses up. */
+int authz_judge(struct authz *authz, const struct authz_ask *ask, int64_t now_us,
+                struct authz_answer *answer, struct err *err);
 /* grant_bounds.c: the same for networks and windows. */
 void authz_grant_bind_bounds(struct authz_grant *grant, struct db_value networks,
                              struct db_value windows);

@@ -116,6 +116,7 @@ int transfer_verify(struct cli *cli);
 int agreement_grant(struct cli *cli);
 int agreement_list(struct cli *cli);
 int agreement_show(struct cli *cli);
+int agreement_explain(struct cli *cli);
 int agreement_revoke(struct cli *cli);
 int application_request(struct cli *cli);
 int application_step(struct cli *cli);

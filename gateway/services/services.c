@@ -14,6 +14,7 @@ extern const struct rpc_method agreement_grant_method;
 extern const struct rpc_method agreement_revoke_method;
 extern const struct rpc_method agreement_list_method;
 extern const struct rpc_method agreement_get_method;
+extern const struct rpc_method agreement_explain_method;
 extern const struct rpc_method schema_check_method;
 extern const struct rpc_method schema_publish_method;
 extern const struct rpc_method schema_approve_method;
@@ -75,6 +76,7 @@ const struct rpc_method *const services_methods[] = {
     &agreement_revoke_method,
     &agreement_list_method,
     &agreement_get_method,
+    &agreement_explain_method,
     &application_request_method,
     &application_sign_off_method,
     &application_submit_method,

@@ -5,6 +5,7 @@ import calendar
 import contextlib
 import hashlib
 import hmac
+import json
 import re
 import shutil
 import time
@@ -126,6 +127,13 @@ def lookup_failure(house, key, agreement):
 
 def queried(house, agreement, **rest):
     return list(house.records.of_stream(house.peer.query(RESIDENTS, agreement=agreement.id, **rest)))
+
+
+@pytest.fixture
+def officers_of(house):
+    with contextlib.ExitStack() as stack:
+        yield lambda department: stack.enter_context(
+            contextlib.closing(Peer(house.stubs, house.gateway, f"{department}-officer", "officers")))
 
 
 @pytest.fixture(scope="module")
@@ -532,6 +540,110 @@ def test_consent_to_passing_on_is_told_with_every_answer(house):
     assert shown.digest == hashlib.sha256(bound.SerializeToString()).hexdigest()
     with pytest.raises(psycopg2.Error, match="does not change"):
         house.cluster.rows("control", "UPDATE control.agreement SET onward_recipient = '' WHERE id = %s", (consented.id,))
+
+
+# --- who can read what, and why not -----------------------------------------------------------------
+def explain(peer, field="mobile", dataset=RESIDENTS, **call):
+    api = peer.stubs.agreement
+    request = api.ExplainAccessRequest(dataset=dataset, field=field)
+    if call:
+        request.call.CopyFrom(api.ExplainedCall(**call))
+    return peer.agreements.ExplainAccess(request, timeout=10)
+
+
+def test_who_can_read_a_field_is_one_call(house, masked):
+    whole = granted(house)
+    dropped = granted(house, {"mobile": ("DROP",)})
+    verifying = granted(house, modes=["VERIFY"])
+    without = granted(house, fields=["id_number", "name"])
+    gone = granted(house)
+    house.owner.revoke(gone.id)
+    seen = {reader.agreement.id: reader.mask for reader in explain(house.owner).readers}
+    assert seen[masked.id].kind == house.stubs.agreement.AgreementMask.KEEP_LAST and not seen[whole.id].kind
+    assert not {dropped.id, verifying.id, without.id, gone.id} & set(seen)
+    assert without.id in [reader.agreement.id for reader in explain(house.owner, "").readers]
+    # The consumer's officers see their own department's, others nothing at all.
+    foreign = granted(house, consumer="health/triage", wait=False)
+    wait_for(lambda: foreign.id in [r.agreement.id for r in explain(house.owner).readers], 5, "the agreement")
+    mine = [reader.agreement for reader in explain(house.bureau).readers]
+    assert masked.id in [one.id for one in mine] and all(one.consumer.startswith("statistics/") for one in mine)
+    hidden = house.owner.failure(lambda: explain(house.owner, dataset="statistics/provinces"))
+    absent = house.owner.failure(lambda: explain(house.owner, dataset="statistics/no-such"))
+    assert (hidden.code, hidden.reason, hidden.text) == (absent.code, absent.reason, absent.text)
+    assert hidden.reason == "DATASET_NOT_FOUND"
+
+
+def test_a_refusal_is_explained_with_what_would_be_allowed(house):
+    agreement = granted(house, {"name": ("HASH",)}, modes=["LOOKUP", "VERIFY"], purposes=["care", "billing"],
+                        fields=["id_number", "name"], networks=["10.0.0.0/8"])
+    night = granted(house, windows=[later_only()])
+    asked = {"consumer": house.name, "purpose": "care", "mode": "LOOKUP", "agreement": agreement.id}
+    # The worker that answers the officers may be another one than the system's.
+    wait_for(lambda: explain(house.owner, "name", **asked).explanation.allowed, 5, "the agreement")
+    wait_for(lambda: explain(house.owner, **{**asked, "agreement": night.id}).explanation.reason == "WINDOW_CLOSED", 5, "it")
+    for peer in (house.owner, house.bureau):
+        for change, field, rule, reason, words in (
+                ({}, "name", "agreement.masks", "", ""), ({}, "id_number", "agreement", "", ""),
+                ({"purpose": "marketing"}, "name", "agreement.purpose", "PURPOSE_NOT_GRANTED", "care, billing"),
+                ({"mode": "QUERY"}, "name", "agreement.mode", "MODE_NOT_GRANTED", "lookup, verify"),
+                ({}, "mobile", "agreement.fields", "FIELD_NOT_GRANTED", "grants the field"),
+                ({"mode": "VERIFY"}, "name", "agreement.masks", "FIELD_MASKED", "without a mask"),
+                ({"address": "10.7.7.7"}, "id_number", "agreement", "", ""),
+                ({"address": "192.0.2.1"}, "name", "agreement.network", "NETWORK_NOT_GRANTED", "10.0.0.0/8"),
+                ({"address": "nonsense"}, "name", "agreement.network", "NETWORK_NOT_GRANTED", "10.0.0.0/8"),
+                ({"agreement": night.id}, "name", "agreement.window", "WINDOW_CLOSED", later_only()),
+                ({"agreement": "agr-none"}, "name", "agreement", "AGREEMENT_NOT_FOUND", "id of one")):
+            told = explain(peer, field, **{**asked, **change}).explanation
+            assert (told.rule, told.reason, told.allowed) == (rule, reason, not reason), (change, told)
+            assert words in told.would_allow, told
+    nobody = explain(house.owner, "name", consumer="civil-affairs/registry", purpose="care", mode="LOOKUP").explanation
+    assert (nobody.rule, nobody.reason, nobody.allowed) == ("dataset", "DATASET_NOT_FOUND", False)
+    assert "apply for one" in nobody.would_allow
+    foreign = house.bureau.failure(lambda: explain(house.bureau, "name", **{**asked, "consumer": "health/triage"}))
+    assert (foreign.code, foreign.reason) == (grpc.StatusCode.PERMISSION_DENIED, "CONSUMER_FOREIGN")
+    for change, reason in (({"consumer": "statistics"}, "CONSUMER_INVALID"), ({"consumer": "statistics/*"}, "CONSUMER_INVALID"),
+                           ({"mode": 0}, "MODE_INVALID"), ({"mode": 40}, "MODE_INVALID")):
+        assert house.owner.failure(lambda: explain(house.owner, "name", **{**asked, **change})).reason == reason
+    assert house.owner.failure(lambda: explain(house.owner, "no_such")).reason == "FIELD_UNKNOWN"
+
+
+def test_an_explanation_uses_nothing_up(house):
+    """Neither the call rate nor an audit entry."""
+    agreement = granted(house, wait=False, rate_per_second=0.001, rate_burst=1)
+    asked = {"consumer": house.name, "purpose": PURPOSE, "mode": "LOOKUP", "agreement": agreement.id}
+    wait_for(lambda: explain(house.owner, **asked).explanation.allowed, 5, "the agreement")
+    for _ in range(20):
+        assert explain(house.owner, **asked).explanation.allowed
+    assert not AuditLog(house.cluster, house.stubs).decisions(agreement=agreement.id)
+    number = next(iter(house.truth))
+    assert wait_for(lambda: answered_or_none(
+        lambda: house.peer.lookup(RESIDENTS, number, agreement=agreement.id)), 5, "a look-up").record.value
+
+
+def test_a_consumer_is_told_that_its_agreement_was_revoked(house, officers_of):
+    peer = officers_of("health")
+    agreement = granted(house, consumer="health/triage", wait=False)
+    asked = {"consumer": "health/triage", "purpose": PURPOSE, "mode": "LOOKUP", "agreement": agreement.id}
+
+    def told():
+        return answered_or_none(lambda: explain(peer, **asked).explanation)
+    wait_for(lambda: told() and told().allowed, 5, "the agreement")
+    house.owner.revoke(agreement.id)
+    wait_for(lambda: told().rule == "agreement.revoked" and "new agreement" in told().would_allow, 5, "the revocation")
+
+
+def test_the_command_line_explains(house, masked, sluice):
+    done = sluice("agreement", "explain", RESIDENTS, "mobile", officer="civil-affairs-officer", to=house.gateway)
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"{masked.id} .*mobile=keep-last:4:\*", done.stdout)
+    done = sluice("agreement", "explain", RESIDENTS, "mobile", "--consumer", house.name, "--purpose", "marketing",
+                  "--agreement", masked.id, "--format", "csv", officer="statistics-officer", to=house.gateway)
+    assert "agreement.purpose" in done.stderr and "PURPOSE_NOT_GRANTED" in done.stderr and PURPOSE in done.stderr
+    done = sluice("agreement", "explain", RESIDENTS, "mobile", "--consumer", house.name, "--purpose", PURPOSE,
+                  "--agreement", masked.id, "--format", "json", officer="statistics-officer", to=house.gateway)
+    assert json.loads(done.stdout)["explanation"]["allowed"]
+    assert sluice("agreement", "explain", RESIDENTS, "mobile", "--consumer", house.name, "--modes", "steal",
+                  officer="statistics-officer", to=house.gateway).returncode != 0
 
 
 @pytest.mark.long
