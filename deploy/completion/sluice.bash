@@ -170,6 +170,8 @@ _sluice() {
     "application confirm-disposal") options=" --certificate --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "application list") options=" --dataset --in-state --overdue --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "application show") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application due") options=" --working-days --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "application scorecard") options=" --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "application policy") options=" --authority --answer-days --extension-days --provide-days --clock --database --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "calendar check") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "calendar load") options=" --database --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -123,6 +123,8 @@ int application_step(struct cli *cli);
 int application_list(struct cli *cli);
 int application_show(struct cli *cli);
 int application_policy(struct cli *cli);
+int application_due(struct cli *cli);
+int application_scorecard(struct cli *cli);
 int calendar_check(struct cli *cli);
 int calendar_load(struct cli *cli);
 int calendar_list(struct cli *cli);

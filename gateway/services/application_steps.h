@@ -25,5 +25,7 @@ extern const struct rpc_method application_require_disposal_method;
 extern const struct rpc_method application_confirm_disposal_method;
 extern const struct rpc_method application_get_method;
 extern const struct rpc_method application_list_method;
+extern const struct rpc_method deadlines_due_method;
+extern const struct rpc_method deadlines_scorecard_method;
 
 #endif

@@ -94,6 +94,8 @@ const struct rpc_method *const services_methods[] = {
     &application_confirm_disposal_method,
     &application_get_method,
     &application_list_method,
+    &deadlines_due_method,
+    &deadlines_scorecard_method,
     &schema_check_method,
     &schema_publish_method,
     &schema_approve_method,

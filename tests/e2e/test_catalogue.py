@@ -432,6 +432,104 @@ def test_an_application_is_told_who_else_offers_the_same(people, stubs, consumer
                for line in listed.splitlines())
 
 
+# --- what is due, and how it was kept ----------------------------------------------------------------------
+
+@pytest.fixture
+def shift(cluster):
+    """shift(table, key, id): its deadline ended two days ago."""
+    def back(table, key, value):
+        with cluster.connect("control") as connection, connection.cursor() as cursor:
+            cursor.execute(f"BEGIN; ALTER TABLE control.{table} DISABLE TRIGGER guard")
+            since = "clock_from - interval '25 days'"
+            change = f", change_from = {since}" if table == "catalogue_entry" else ""
+            cursor.execute(f"UPDATE control.{table} SET due_on = %s, clock_from = {since}{change} WHERE {key} = %s",
+                           [today() - timedelta(days=2), value])
+            cursor.execute(f"ALTER TABLE control.{table} ENABLE TRIGGER guard; COMMIT")
+    return back
+
+
+def scores(peer, month=""):
+    answer = peer.agreements.GetScorecard(peer.stubs.agreement.GetScorecardRequest(month=month), timeout=10)
+    kinds = peer.stubs.agreement.ApplicationDeadline.Kind
+    return {(line.department, kinds.Name(line.kind)): (line.ended, line.late, line.untold, line.overdue)
+            for line in answer.lines}, answer
+
+
+def change(before, after, *key):
+    return tuple(b - a for a, b in zip(before.get(key, (0, 0, 0, 0)), after.get(key, (0, 0, 0, 0))))
+
+
+def test_late_answers_and_updates_stand_on_the_scorecard(life, people, stubs, consumer, shift, cluster, sluice):
+    p, pb, one = people, stubs.agreement, life()
+    due_month = (today() - timedelta(days=2)).strftime("%Y-%m")
+    before, fallen = scores(p.statistics)[0], scores(p.statistics, due_month)[0]
+
+    def due(peer, within=0):
+        return {(d.application or d.entry): d for d in peer.agreements.ListDue(pb.ListDueRequest(within=within)).due}
+    terms = pb.Agreement(consumer=consumer.name, dataset="statistics/streets", fields=["code"], modes=["LOOKUP"],
+                         purposes=[clients.PURPOSE], legal_basis="条例 第二十条")
+    terms.valid_until.FromDatetime(datetime.now(timezone.utc).replace(tzinfo=None) + timedelta(days=9))
+    application = p.health.agreements.RequestAccess(pb.RequestAccessRequest(
+        application=pb.Application(terms=terms, scenario="s", scope="s")), timeout=10).id
+    p.health_second.agreements.SignOff(pb.ApplicationStepRequest(id=application), timeout=10)
+    p.health.agreements.SubmitApplication(pb.ApplicationStepRequest(id=application), timeout=10)
+    one.to("PUBLISHED")
+    one.step(p.statistics, "CHANGE", note="new divisions")
+    assert application in due(p.statistics, within=1) and application not in due(p.health)
+    assert one.dataset in due(p.statistics) and one.dataset not in due(p.statistics, within=9)
+    shift("application", "id", application)
+    shift("catalogue_entry", "dataset", one.dataset)
+    assert due(p.statistics, within=1)[one.dataset].deadline.overdue
+    assert change(fallen, scores(p.statistics, due_month)[0], "statistics", "UPDATE")[3] == 1
+    listed = sluice("application", "due", "--working-days", 1, "--format", "csv", officer="statistics-officer").stdout
+    assert any(line.startswith(f"{one.dataset},{one.dataset},CHANGE_DUE,UPDATE,") and line.endswith(",true")
+               for line in listed.splitlines())
+    one.write(title="新")
+    one.step(p.statistics, "ASSESS", secrecy_ref="S-1")
+    one.step(p.statistics_second, "SUBMIT")
+    assert one.get().steps[-1].late
+    p.statistics.agreements.Decide(pb.DecideRequest(id=application, decision="REFUSE", note="n"), timeout=10)
+    assert one.dataset in due(p.civil_affairs), "the review waits for the authority"
+    cluster.rows("control", "DELETE FROM control.workday_year WHERE year = %s", [today().year])
+    try:
+        assert due(p.civil_affairs)[one.dataset].deadline.due, "what was told stands"
+        after, answer = scores(p.statistics)
+        assert answer.calendar_missing == today().year and answer.month == today().strftime("%Y-%m")
+    finally:
+        cluster.rows("control", "INSERT INTO control.workday_year (year, source) VALUES (%s, 'synthetic, for tests')",
+                     [today().year])
+    assert change(before, after, "statistics", "ANSWER")[:3] == (1, 1, 0)
+    assert change(before, after, "statistics", "UPDATE")[:3] == (1, 1, 0)
+    assert not [key for key in scores(p.health)[0] if key[0] != "health"], "a department sees its own"
+    assert scores(p.civil_affairs)[0][("statistics", "UPDATE")] == after[("statistics", "UPDATE")]
+    assert not scores(p.civil_affairs, "2001-01")[0]
+    table = sluice("application", "scorecard", "--format", "csv", officer="civil-affairs-officer").stdout.splitlines()
+    assert table[0] == "department,kind,ended,late,untold,overdue" and any(
+        line.startswith("statistics,UPDATE,") for line in table)
+    for month in ("2026", "2026-13", "2026-1x", "2026-111"):
+        assert p.health.failure(lambda month=month: scores(p.health, month)).reason == "MONTH_INVALID"
+    assert p.health.failure(lambda: due(p.health, within=-1)).reason == "DAYS_INVALID"
+
+
+def test_what_could_not_be_told_is_counted_as_that(life, people, cluster):
+    one, p = life(), people
+    years = cluster.rows("control", "SELECT year FROM control.workday_year")
+    before = scores(p.statistics)[0]
+    cluster.rows("control", "DELETE FROM control.workday_year")
+    try:
+        one.to("PUBLISHED")
+        entry = one.step(p.statistics, "CHANGE", note="new divisions")
+        assert not entry.deadline.due and entry.deadline.calendar_missing == today().year
+        one.write(title="新")
+        one.step(p.statistics, "ASSESS", secrecy_ref="S-1")
+        one.step(p.statistics_second, "SUBMIT")
+    finally:
+        for year, in years:
+            cluster.rows("control", "INSERT INTO control.workday_year (year, source) VALUES (%s, 'synthetic, for tests')",
+                         [year])
+    assert change(before, scores(p.statistics)[0], "statistics", "UPDATE") == (1, 0, 1, 0)
+
+
 # --- imports that make no sense ---------------------------------------------------------------------------
 
 @pytest.mark.parametrize("change, code, reason", [

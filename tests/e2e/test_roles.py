@@ -24,7 +24,8 @@ OFFICERS = {
         "SubmitApplication": REQUESTER, "AskSupplement": APPROVER, "AnswerSupplement": REQUESTER,
         "AskExtension": APPROVER, "Extend": APPROVER, "Decide": APPROVER, "Provision": APPROVER,
         "Activate": APPROVER, "Suspend": APPROVER, "Resume": APPROVER, "Terminate": APPROVER,
-        "RequireDisposal": APPROVER, "ConfirmDisposal": REQUESTER},
+        "RequireDisposal": APPROVER, "ConfirmDisposal": REQUESTER, "ListDue": EVERY,
+        "GetScorecard": EVERY},
     "AuditService": {
         "GetCheckpoint": EVERY, "GetConsistencyProof": EVERY, "GetInclusionProof": AUDITOR, "GetEntry": AUDITOR,
         "Search": AUDITOR, "GetStatistics": AUDITOR, "ExportEvidence": AUDITOR, "SaveFilter": AUDITOR,
