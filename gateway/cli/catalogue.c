@@ -25,7 +25,7 @@ static const struct step {
 
 enum {
     EXTENSION_DAYS_MAX = 5,
-    CATALOGUE_NAME_BYTES = 128,          /* of a dataset, two names of 63 */
+    CATALOGUE_NAME_BYTES = 256,          /* of a dataset, two names of 63 */
     EXPORT_ROWS_BYTES = 64 * 1024 * 1024 /* of one entry, 500 items at their longest */
 };
 
@@ -208,20 +208,32 @@ static void say(enum message_id id, const json_t *answer)
     NOTE(id, written, unchanged);
 }
 
-/* What the gateway refuses it names by dataset: the reader is told where that stands in the file. */
+/* The gateway names what it refuses by dataset, or by its path: `In "entries[0].sharing": …`. */
+static bool find_place(const struct problem *problem, const struct catalogue_file *file,
+                       int *line_r, int *column_r)
+{
+    static const char in[] = "In \"";
+    bool by_path = strncmp(problem->text, in, strlen(in)) == 0;
+    const char *begin = problem->text + (by_path ? strlen(in) : 0);
+    char name[CATALOGUE_NAME_BYTES];
+    size_t len = strcspn(begin, by_path ? "\"" : ":");
+
+    if (len >= sizeof name || begin[len] == '\0')
+        return false;
+    memcpy(name, begin, len);
+    name[len] = '\0';
+    return by_path ? catalogue_file_path(file, name, line_r, column_r)
+                   : catalogue_file_place(file, name, line_r, column_r);
+}
+
+/* The reader is told where in the file it stands. */
 static int report(const struct problem *problem, const struct catalogue_file *file,
                   const char *path)
 {
-    const char *colon = strchr(problem->text, ':');
-    char name[CATALOGUE_NAME_BYTES], line_text[16], column_text[16];
-    size_t len = colon != NULL ? (size_t)(colon - problem->text) : sizeof name;
+    char line_text[16], column_text[16];
     int line, column;
 
-    if (len >= sizeof name)
-        return problem_report(problem);
-    memcpy(name, problem->text, len);
-    name[len] = '\0';
-    if (!catalogue_file_place(file, name, &line, &column))
+    if (!find_place(problem, file, &line, &column))
         return problem_report(problem);
     (void)snprintf(line_text, sizeof line_text, "%d", line);
     (void)snprintf(column_text, sizeof column_text, "%d", column);

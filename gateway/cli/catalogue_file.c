@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "cli/catalogue_csv.h"
 #include "cli/cli.h"
+#include "cli/json_place.h"
 #include "conf/yaml.h"
 #include "schema/csv.h"
 
@@ -96,6 +97,25 @@ bool catalogue_file_place(const struct catalogue_file *file, const char *dataset
         }
     }
     return false;
+}
+
+/* A list of entries is what the request calls "entries"; an object has them by that name. */
+bool catalogue_file_path(const struct catalogue_file *file, const char *path, int *line_r,
+                         int *column_r)
+{
+    static const char entries[] = "entries";
+    const char *text = (const char *)file->text.data;
+    size_t len = file->text.len, list = 0;
+
+    while (list < len && text[list] != '[' && text[list] != '{')
+        list++;
+    if (list >= len || strncmp(path, entries, strlen(entries)) != 0)
+        return false;
+    size_t at = json_place_find(text, len, list, text[list] == '[' ? path + strlen(entries) : path);
+    struct csv_place place = place_of(&file->text, at);
+    *line_r = place.line;
+    *column_r = place.column;
+    return at < len;
 }
 
 /* --- the file ------------------------------------------------------------------------------------

@@ -25,6 +25,10 @@ void catalogue_file_fini(struct catalogue_file *file);
 bool catalogue_file_place(const struct catalogue_file *file, const char *dataset, int *line_r,
                           int *column_r);
 
+/* Where the value stands that a refusal of the gateway's names by its path, "entries[0].items[1].type". */
+bool catalogue_file_path(const struct catalogue_file *file, const char *path, int *line_r,
+                         int *column_r);
+
 /* Makes UTF-8 of `text` in place. True; false when it is neither UTF-8 nor GB 18030, or has a NUL, and
  * `bad_r` is the first byte that is not. */
 bool catalogue_file_decode(struct buf *text, size_t *bad_r);

@@ -159,7 +159,7 @@ static int take_overlaps(struct call *call, const struct db_rows *rows, struct e
         char *element = db_text(arena, db_value(rows, (int)i, 0));
         if (last == NULL || strcmp(last->element, element) != 0) {
             if (answer.n_overlaps == page) {
-                answer.next_page_token = last->element;
+                answer.next_page_token = answer.overlaps[page - 1]->element;
                 break;
             }
             last = arena_alloc(arena, sizeof *last);

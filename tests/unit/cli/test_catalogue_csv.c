@@ -9,6 +9,7 @@
 
 #include "cli/catalogue_csv.h"
 #include "cli/catalogue_file.h"
+#include "cli/json_place.h"
 
 enum { TEXT_BYTES = 1024 * 1024 };
 
@@ -202,6 +203,48 @@ static void a_dataset_is_found_where_it_stands_first(void **state)
     catalogue_file_fini(&file);
 }
 
+static void a_path_leads_to_its_value(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "[ {\"a\": [1, {\"x]\": \"}\\\"\"}, 22], \"source_department\": \"s\"},\n {}, -5 , null]";
+    static const struct {
+        const char *path;
+        const char *at; /* NULL: nowhere */
+    } cases[] = {
+        { "", "[ {" },
+        { "[0].a", "[1," },
+        { "[0].a[0]", "1, {" },
+        { "[0].a[2]", "22]" },
+        { "[0].a[1].x]", "\"}\\\"\"}" },
+        { "[0].sourceDepartment", "\"s\"}" },
+        { "[1]", "{}, -5" },
+        { "[2]", "-5 ," },
+        { "[3]", "null]" },
+        { "[4]", NULL },
+        { "[0].a[3]", NULL },
+        { "[0].b", NULL },
+        { "[2].b", NULL },
+        { "a", NULL },
+        { "..", NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t at = json_place_find(text, sizeof text - 1, 0, cases[i].path);
+        if (cases[i].at == NULL)
+            assert_int_equal(at, sizeof text - 1);
+        else if (strncmp(text + at, cases[i].at, strlen(cases[i].at)) != 0)
+            fail_msg("%s: %s", cases[i].path, text + at);
+    }
+    /* Texts that end anywhere lead nowhere, and nothing is read behind them. */
+    for (size_t len = 0; len < sizeof text - 1; len++)
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            char *cut = test_malloc(len + 1);
+            memcpy(cut, text, len);
+            assert_true(json_place_find(cut, len, 0, cases[i].path) <= len);
+            test_free(cut);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +253,7 @@ int main(void)
         cmocka_unit_test(a_fault_is_told_with_line_and_column),
         cmocka_unit_test(utf8_and_gb18030_are_read),
         cmocka_unit_test(a_dataset_is_found_where_it_stands_first),
+        cmocka_unit_test(a_path_leads_to_its_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
