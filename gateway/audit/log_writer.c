@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+enum { NUMBER_DIGITS_MAX = 13 };
+
 struct log_writer {
     struct tile_store *store;
     uint64_t size;
@@ -121,6 +123,35 @@ uint64_t log_writer_published(const struct log_writer *writer)
 const struct merkle_frontier *log_writer_tree(const struct log_writer *writer)
 {
     return &writer->tiles.tree;
+}
+
+static bool take_number(struct slice *rest, char end, uint64_t *value_r)
+{
+    size_t at = 0;
+    *value_r = 0;
+    for (;
+         at < rest->len && at < NUMBER_DIGITS_MAX && rest->data[at] >= '0' && rest->data[at] <= '9';
+         at++)
+        *value_r = *value_r * 10 + (uint64_t)(rest->data[at] - '0');
+    if (at == 0 || at == rest->len || rest->data[at] != (uint8_t)end)
+        return false;
+    *rest = slice_of(rest->data + at + 1, rest->len - at - 1);
+    return true;
+}
+
+int log_writer_read_range(struct tile_store *store, struct log_writer_range *range_r,
+                          struct err *err)
+{
+    struct buf text;
+    buf_init(&text, TILE_STORE_FILE_BYTES_MAX);
+    int found = tile_store_read(store, "range", &text, err);
+    struct slice rest = buf_slice(&text);
+    if (found == 1 &&
+        (!take_number(&rest, ' ', &range_r->from) || !take_number(&rest, '\n', &range_r->to)))
+        found = err_set(err, ERR_FAILED_PRECONDITION, "NOT_AN_EXPORT",
+                        "The file `range` of the export cannot be read.");
+    buf_fini(&text);
+    return found;
 }
 
 /* --- writing ------------------------------------------------------------------------------------

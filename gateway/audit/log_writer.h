@@ -20,6 +20,15 @@ struct log_writer_range { /* of entries whose bundles are written; tiles are alw
     uint64_t to;
 };
 
+/* To where a range without an end goes: an export of a log that was pruned, which grows. */
+#define LOG_WRITER_NO_END UINT64_C(9999999999999)
+
+struct tile_store;
+/* What the folder's file `range` says. 1; 0: there is none, all entries are here; -1:
+ * FAILED_PRECONDITION. */
+int log_writer_read_range(struct tile_store *store, struct log_writer_range *range_r,
+                          struct err *err);
+
 struct log_writer;
 /* Goes on behind the folder's checkpoint, if it has one. NULL: FAILED_PRECONDITION, DATA_LOSS. */
 struct log_writer *log_writer_open(const char *path, struct err *err);

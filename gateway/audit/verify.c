@@ -22,6 +22,7 @@ static const char *const names[VERIFY_CHECK_COUNT] = {
     [VERIFY_PROOF] = "proof",
     [VERIFY_ROW] = "row",
     [VERIFY_MEMBER] = "member",
+    [VERIFY_MANIFEST] = "manifest",
     [VERIFY_TIMESTAMP] = "timestamp",
     [VERIFY_NOTICE_TIME] = "time",
     [VERIFY_NOTICE_OPEN_GAP] = "open-gap",

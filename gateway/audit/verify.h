@@ -34,6 +34,7 @@ enum verify_check {
     VERIFY_PROOF,         /* a proof does not lead to the root */
     VERIFY_ROW,           /* a disclosed row is not in the answer the entry tells of */
     VERIFY_MEMBER,        /* a file of an evidence bundle is missing, foreign or changed */
+    VERIFY_MANIFEST,      /* a file of an archive is missing, or not the one its manifest names */
     VERIFY_TIMESTAMP,     /* a time stamp is none, of something else, or of a stranger */
     /* Notices: worth a look, no proof of wrong. */
     VERIFY_NOTICE_TIME,     /* clocks went back by more than VERIFY_CLOCK_SLACK_US */
@@ -49,6 +50,7 @@ enum verify_check {
 enum {
     VERIFY_FINDINGS_MAX = 100,
     VERIFY_DETAIL_BYTES = 160,
+    VERIFY_ARCHIVES_MAX = 64, /* sixty years, one a year */
     /* An entry is admitted at most so long before it is in the log, clocks of gateways included. */
     VERIFY_CLOCK_SLACK_US = 60 * 1000000,
 };
@@ -67,8 +69,9 @@ struct verify_report {
     int64_t first_bad; /* lowest index of them; -1: none has one */
     struct checkpoint checkpoint;
     bool checkpoint_read;
-    uint64_t entries; /* whose bytes were checked */
-    uint64_t bytes;   /* of entries */
+    uint64_t entries;                  /* whose bytes were checked */
+    uint64_t covered_from, covered_to; /* of an export: the indexes whose bytes it should hold */
+    uint64_t bytes;                    /* of entries */
     size_t key_changes;
     unsigned witnesses;
     unsigned witnesses_needed;
@@ -95,7 +98,10 @@ void verify_timestamp(struct verify_report *report, struct slice reply, struct s
 
 struct verify_log_options {
     const struct audit_policy *policy;
-    const char *older; /* folder of an earlier export, or file of a checkpoint; NULL: none */
+    /* Folders of archives, the oldest first: entries that were pruned are read from there. */
+    const char *const *archives;
+    size_t archive_count; /* at most VERIFY_ARCHIVES_MAX */
+    const char *older;    /* folder of an earlier export, or file of a checkpoint; NULL: none */
     void (*progress)(void *arg, uint64_t entries, uint64_t of, uint64_t bytes);
     void *arg;
 };

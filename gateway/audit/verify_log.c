@@ -58,6 +58,9 @@ struct walk {
     uint64_t batch_next; /* where the next batch must begin */
     bool batches_bad;    /* reported once */
     struct older older;
+    struct tile_store *archives[VERIFY_ARCHIVES_MAX];
+    size_t archive_count;
+    uint64_t archived; /* they hold all entries below this one */
     uint8_t *unpack;
     size_t unpacked;
     struct err *err;
@@ -276,7 +279,10 @@ static int read_part(struct walk *walk, enum tile_kind kind, uint64_t bundle, st
     struct tile tile = { .kind = kind, .index = bundle };
     tile.width = tile_width(walk->size, 0, bundle);
     tile_path(&tile, path);
-    return tile_store_read(walk->store, path, out, walk->err);
+    int found = tile_store_read(walk->store, path, out, walk->err);
+    for (size_t i = 0; i < walk->archive_count && found == 0; i++)
+        found = tile_store_read(walk->archives[i], path, out, walk->err);
+    return found;
 }
 
 /* One entry of a bundle. `kept` is its hash in the tile, NULL when the tile is missing. 1: the bundle
@@ -571,18 +577,49 @@ static int read_checkpoint(struct walk *walk)
     return 0;
 }
 
+/* Of what lies in archives, the part that goes on where the others end. */
+static int open_archives(struct walk *walk)
+{
+    const struct verify_log_options *options = walk->options;
+    for (size_t i = 0; i < options->archive_count; i++) {
+        struct log_writer_range range;
+        walk->archives[i] = tile_store_open(options->archives[i], false, walk->err);
+        if (walk->archives[i] == NULL)
+            return -1;
+        walk->archive_count = i + 1;
+        int found = log_writer_read_range(walk->archives[i], &range, walk->err);
+        if (found < 0)
+            return -1;
+        if (found == 0)
+            return err_set(walk->err, ERR_FAILED_PRECONDITION, "NOT_AN_ARCHIVE",
+                           "One of the archives given is none: it has no range.");
+        if (range.from > walk->archived || range.to % TILE_WIDTH != 0)
+            return err_set(walk->err, ERR_FAILED_PRECONDITION, "ARCHIVES_GAP",
+                           "Between the archives given entries are missing; name all, the oldest "
+                           "first.");
+        if (range.to > walk->archived)
+            walk->archived = range.to;
+    }
+    return 0;
+}
+
 static int read_range(struct walk *walk)
 {
-    int found = tile_store_read(walk->store, "range", &walk->line, walk->err);
-    walk->whole = found != 1;
-    if (found != 1)
-        return found;
-    struct slice rest = buf_slice(&walk->line);
-    if (!take_number(&rest, ' ', &walk->range.from) || !take_number(&rest, '\n', &walk->range.to))
-        return err_set(walk->err, ERR_FAILED_PRECONDITION, "NOT_AN_EXPORT",
-                       "The file `range` of the export cannot be read.");
-    verify_report_add(walk->report, VERIFY_NOTICE_PARTIAL, -1, "entries %" PRIu64 " to %" PRIu64,
-                      walk->range.from, walk->range.to);
+    int found = log_writer_read_range(walk->store, &walk->range, walk->err);
+    if (found < 0 || open_archives(walk) != 0)
+        return -1;
+    if (found == 0)
+        walk->range = (struct log_writer_range){ 0, walk->size };
+    if (walk->range.to > walk->size)
+        walk->range.to = walk->size;
+    if (walk->archived >= walk->range.from && walk->archived > 0)
+        walk->range.from = 0;
+    walk->whole = walk->range.from == 0 && walk->range.to == walk->size;
+    walk->report->covered_from = walk->range.from;
+    walk->report->covered_to = walk->range.to;
+    if (!walk->whole)
+        verify_report_add(walk->report, VERIFY_NOTICE_PARTIAL, -1,
+                          "entries %" PRIu64 " to %" PRIu64, walk->range.from, walk->range.to);
     return 0;
 }
 
@@ -638,6 +675,8 @@ int verify_log(const char *folder, const struct verify_log_options *options,
     int result = run(walk);
     tile_store_close(&walk->store);
     tile_store_close(&walk->older.store);
+    for (size_t i = 0; i < VERIFY_ARCHIVES_MAX; i++)
+        tile_store_close(&walk->archives[i]);
     log_keys_fini(&walk->keys);
     counters_fini(&walk->counters);
     struct buf *bufs[] = { &walk->batches, &walk->note, &walk->bundle,     &walk->columns,

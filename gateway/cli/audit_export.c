@@ -11,6 +11,7 @@
 #include "audit/tile.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "cli/audit_export.h"
 #include "cli/audit_files.h"
 #include "cli/control_db.h"
 #include "cli/remote.h"
@@ -26,6 +27,10 @@ static const char page_sql[] =
     " e.subject, e.department, e.owner, e.dataset, e.agreement, e.purpose, e.exchange_id, i.index"
     " FROM audit.entry e LEFT JOIN audit.entry_id i ON i.id = e.id"
     " WHERE e.index >= $1::bigint AND e.index < $2::bigint ORDER BY e.index";
+static const char minimum_sql[] = "SELECT index FROM audit.minimum";
+static const char tiles_sql[] = "SELECT tile * 256, hashes FROM audit.hash_tile"
+                                " WHERE tile >= $1::bigint / 256 AND tile < $2::bigint / 256"
+                                " ORDER BY tile";
 enum page_column {
     COLUMN_INDEX,
     COLUMN_LEAF,
@@ -45,7 +50,9 @@ static const char batches_sql[] =
 struct export
 {
     const struct cli *cli;
+    const char *folder;
     PGconn *conn;
+    uint64_t minimum; /* entries below were pruned: only their hashes are there */
     struct log_writer *writer;
     struct buf note;
     struct checkpoint checkpoint;
@@ -173,6 +180,30 @@ static int take_page(struct export *export, const PGresult *rows, uint64_t until
     return status == EXIT_OK ? add_missing(export, until) : status;
 }
 
+/* Hashes that are kept of entries that were pruned. */
+static int add_pruned(struct export *export, const char *const *range, uint64_t until)
+{
+    int status = EXIT_OK;
+    PGresult *rows = control_db_query_binary(export->conn, tiles_sql, range, 2, &status);
+
+    buf_reset(&export->line);
+    for (int row = 0; rows != NULL && row < PQntuples(rows) && status == EXIT_OK; row++) {
+        struct slice hashes = value(rows, row, 1);
+        if (number(rows, row, 0) != (int64_t) export->next || hashes.len != TILE_BYTES_MAX)
+            break;
+        for (size_t at = 0; at < hashes.len && status == EXIT_OK; at += MERKLE_HASH_BYTES) {
+            if (export->trying) {
+                export->next++;
+                merkle_frontier_append(&export->trial, hashes.data + at);
+            } else {
+                status = add(export, slice_of("", 0), hashes.data + at);
+            }
+        }
+    }
+    PQclear(rows);
+    return status == EXIT_OK ? add_missing(export, until) : status;
+}
+
 static void show_progress(const struct export *export)
 {
     char done[TEXT_COUNT_BYTES], all[TEXT_COUNT_BYTES];
@@ -186,6 +217,22 @@ static void show_progress(const struct export *export)
         fputc('\n', stderr);
 }
 
+static int each_page(struct export *export, const char *const *range, uint64_t until)
+{
+    int status = EXIT_OK;
+    PGresult *rows = control_db_query_binary(export->conn, page_sql, range, 2, &status);
+
+    if (rows != NULL && !export->trying)
+        export->batches = control_db_query_binary(export->conn, batches_sql, range, 2, &status);
+    if (status == EXIT_OK)
+        status = take_page(export, rows, until);
+    PQclear(rows);
+    PQclear(export->batches);
+    export->batches = NULL;
+    export->batch = 0;
+    return status;
+}
+
 /* All entries from the writer's next up to the checkpoint: tried, or written. */
 static int each_entry(struct export *export, bool trying)
 {
@@ -195,21 +242,15 @@ static int each_entry(struct export *export, bool trying)
     export->next = log_writer_next(export->writer);
     while (status == EXIT_OK && export->next < export->checkpoint.size) {
         char from[24], to[24];
+        bool pruned = export->next < export->minimum;
         uint64_t until = export->next + PAGE_ENTRIES;
-        if (until > export->checkpoint.size)
-            until = export->checkpoint.size;
+        uint64_t end = pruned ? export->minimum : export->checkpoint.size;
+        if (until > end)
+            until = end;
         snprintf(from, sizeof from, "%" PRIu64, export->next);
         snprintf(to, sizeof to, "%" PRIu64, until);
         const char *const range[] = { from, to };
-        PGresult *rows = control_db_query_binary(export->conn, page_sql, range, 2, &status);
-        if (rows != NULL && !trying)
-            export->batches = control_db_query_binary(export->conn, batches_sql, range, 2, &status);
-        if (status == EXIT_OK)
-            status = take_page(export, rows, until);
-        PQclear(rows);
-        PQclear(export->batches);
-        export->batches = NULL;
-        export->batch = 0;
+        status = pruned ? add_pruned(export, range, until) : each_page(export, range, until);
         if (!trying)
             show_progress(export);
     }
@@ -270,7 +311,7 @@ static int export_once(struct export *export)
     }
     status = write_entries(export, good);
     if (!good && status == EXIT_FAILED)
-        COMPLAIN(MSG_EXPORT_DAMAGED, export->cli->operands[0]);
+        COMPLAIN(MSG_EXPORT_DAMAGED, export->folder);
     return status;
 }
 
@@ -285,7 +326,7 @@ static int read_checkpoint(struct export *export)
 static int follow(struct export *export)
 {
     const struct timespec pause = { .tv_sec = FOLLOW_PAUSE_SECONDS };
-    const char *path = export->cli->operands[0];
+    const char *path = export->folder;
     int status = EXIT_OK;
 
     while (status == EXIT_OK) {
@@ -306,30 +347,50 @@ static int follow(struct export *export)
     return status;
 }
 
-static int restrict_range(struct export *export)
+static int read_minimum(struct export *export)
 {
-    struct log_writer_range range;
-    struct err err = ERR_INIT;
-    long from, to;
-    bool ranged = cli_option_set(export->cli, OPT_FROM) || cli_option_set(export->cli, OPT_TO);
+    int status = EXIT_OK;
+    PGresult *rows = control_db_query_binary(export->conn, minimum_sql, NULL, 0, &status);
 
-    if (!cli_option_number(export->cli, OPT_FROM, 0, LONG_MAX, 0, &from) ||
-        !cli_option_number(export->cli, OPT_TO, 1, LONG_MAX, LONG_MAX, &to))
-        return EXIT_USAGE;
-    range = (struct log_writer_range){ (uint64_t)from, (uint64_t)to };
-    if (range.to > export->checkpoint.size)
-        range.to = export->checkpoint.size;
-    if (!ranged)
-        return EXIT_OK;
-    if (cli_option_set(export->cli, OPT_FOLLOW) || range.from >= range.to)
-        return cli_usage(export->cli, MSG_EXPORT_RANGE, NULL);
-    if (log_writer_restrict(export->writer, &range, &err) == 0)
-        return EXIT_OK;
-    COMPLAIN(MSG_CHECK_FAILED, err.text, err.reason);
+    if (rows != NULL && PQntuples(rows) == 1)
+        export->minimum = (uint64_t)number(rows, 0, 0);
+    PQclear(rows);
+    return status;
+}
+
+static int cannot(const struct err *err)
+{
+    COMPLAIN(MSG_CHECK_FAILED, err->text, err->reason);
     return EXIT_FAILED;
 }
 
-static int run(struct export *export)
+/* `range` NULL: all that is there. */
+static int restrict_range(struct export *export, const struct log_writer_range *range)
+{
+    struct log_writer_range wanted = { export->minimum, LOG_WRITER_NO_END };
+    bool fresh = log_writer_published(export->writer) == 0;
+    struct err err = ERR_INIT;
+    char minimum[24];
+
+    snprintf(minimum, sizeof minimum, "%" PRIu64, export->minimum);
+    if (range != NULL) {
+        wanted = *range;
+        if (wanted.to > export->checkpoint.size)
+            wanted.to = export->checkpoint.size;
+        if (wanted.from >= wanted.to)
+            return cli_usage(export->cli, MSG_EXPORT_RANGE, NULL);
+    }
+    if (range == NULL &&
+        (export->minimum == 0 || (!fresh && log_writer_next(export->writer) >= export->minimum)))
+        return EXIT_OK;
+    if (wanted.from < export->minimum || (range == NULL && !fresh)) {
+        COMPLAIN(MSG_EXPORT_PRUNED, minimum);
+        return EXIT_FAILED;
+    }
+    return log_writer_restrict(export->writer, &wanted, &err) == 0 ? EXIT_OK : cannot(&err);
+}
+
+static int run(struct export *export, const struct log_writer_range *range)
 {
     struct err err = ERR_INIT;
     char count[TEXT_COUNT_BYTES];
@@ -340,37 +401,55 @@ static int run(struct export *export)
     export->conn = control_db_open(export->cli, &status);
     if (export->conn == NULL)
         return status;
-    export->writer = log_writer_open(export->cli->operands[0], &err);
-    if (export->writer == NULL) {
-        COMPLAIN(MSG_CHECK_FAILED, err.text, err.reason);
-        return EXIT_FAILED;
-    }
-    status = restrict_range(export);
+    status = read_minimum(export);
+    if (status != EXIT_OK)
+        return status;
+    export->writer = log_writer_open(export->folder, &err);
+    if (export->writer == NULL)
+        return cannot(&err);
+    status = restrict_range(export, range);
     if (status == EXIT_OK)
         status = export_once(export);
     if (status == EXIT_OK && cli_option_set(export->cli, OPT_FOLLOW))
         status = follow(export);
     if (status == EXIT_OK) {
         text_count(export->checkpoint.size, count);
-        NOTE(MSG_EXPORTED, count, export->cli->operands[0]);
+        NOTE(MSG_EXPORTED, count, export->folder);
     }
     return status;
 }
 
-int audit_export(struct cli *cli)
+int audit_export_folder(const struct cli *cli, const char *folder,
+                        const struct log_writer_range *range)
 {
     struct export *export = mem_zero(sizeof *export);
     int status;
 
     export->cli = cli;
+    export->folder = folder;
     export->progress = isatty(STDERR_FILENO) == 1;
     buf_init(&export->note, NOTE_BYTES_MAX);
     buf_init(&export->line, COLUMNS_LINE_BYTES_MAX);
-    status = run(export);
+    status = run(export, range);
     log_writer_close(&export->writer);
     PQfinish(export->conn);
     buf_fini(&export->note);
     buf_fini(&export->line);
     free(export);
     return status;
+}
+
+int audit_export(struct cli *cli)
+{
+    struct log_writer_range range;
+    long from, to;
+    bool ranged = cli_option_set(cli, OPT_FROM) || cli_option_set(cli, OPT_TO);
+
+    if (!cli_option_number(cli, OPT_FROM, 0, LONG_MAX, 0, &from) ||
+        !cli_option_number(cli, OPT_TO, 1, LONG_MAX, LONG_MAX, &to))
+        return EXIT_USAGE;
+    if (ranged && (cli_option_set(cli, OPT_FOLLOW) || from >= to))
+        return cli_usage(cli, MSG_EXPORT_RANGE, NULL);
+    range = (struct log_writer_range){ (uint64_t)from, (uint64_t)to };
+    return audit_export_folder(cli, cli->operands[0], ranged ? &range : NULL);
 }

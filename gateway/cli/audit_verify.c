@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/archive.h"
 #include "audit/evidence.h"
 #include "audit/tile.h"
 #include "audit/verify.h"
@@ -32,6 +33,7 @@ static const enum message_id texts[VERIFY_CHECK_COUNT] = {
     [VERIFY_PROOF] = MSG_VERIFY_PROOF,
     [VERIFY_ROW] = MSG_VERIFY_ROW,
     [VERIFY_MEMBER] = MSG_VERIFY_MEMBER,
+    [VERIFY_MANIFEST] = MSG_VERIFY_MANIFEST,
     [VERIFY_TIMESTAMP] = MSG_VERIFY_TIMESTAMP,
     [VERIFY_NOTICE_TIME] = MSG_VERIFY_NOTICE_TIME,
     [VERIFY_NOTICE_OPEN_GAP] = MSG_VERIFY_NOTICE_OPEN_GAP,
@@ -107,6 +109,10 @@ static json_t *result_json(const struct verify *verify)
     json_object_set_new(result, "witnesses", json_integer(report->witnesses));
     json_object_set_new(result, "witnessesRequired", json_integer(report->witnesses_needed));
     json_object_set_new(result, "keyChanges", json_integer((json_int_t)report->key_changes));
+    if (report->covered_to > 0) {
+        json_object_set_new(result, "firstIndex", json_integer((json_int_t)report->covered_from));
+        json_object_set_new(result, "lastIndex", json_integer((json_int_t)report->covered_to - 1));
+    }
     if (report->stamped) {
         clock_format(report->stamped_us, stamped);
         json_object_set_new(
@@ -166,6 +172,11 @@ static void print_result(const struct verify *verify)
     if (report->checkpoint_read)
         PRINT(MSG_VERIFY_SIZE, size, root);
     PRINT(MSG_VERIFY_CHECKED, entries, seen, needed);
+    if (report->covered_to > 0) {
+        text_count(report->covered_from, size);
+        text_count(report->covered_to - 1, entries);
+        PRINT(MSG_VERIFY_COVERS, size, entries);
+    }
     if (report->stamped) {
         clock_format(report->stamped_us, stamped);
         PRINT(report->stamp_trusted ? MSG_VERIFY_STAMPED : MSG_VERIFY_STAMPED_BY_ANYONE, stamped);
@@ -206,16 +217,49 @@ static int cannot(const struct err *err)
     return EXIT_USAGE;
 }
 
+/* "A,B": folders of archives. EXIT_OK, or EXIT_USAGE after a complaint. */
+static int split_archives(char *names, const char **archives_r, size_t *count_r)
+{
+    char *rest = names;
+
+    for (char *name = strsep(&rest, ","); name != NULL; name = strsep(&rest, ",")) {
+        if (*count_r == VERIFY_ARCHIVES_MAX) {
+            COMPLAIN(MSG_ARCHIVES_TOO_MANY);
+            return EXIT_USAGE;
+        }
+        archives_r[(*count_r)++] = name;
+    }
+    return EXIT_OK;
+}
+
 static int verify_folder(struct verify *verify)
 {
+    const char *archives[VERIFY_ARCHIVES_MAX];
+    const char *names = cli_option_text(verify->cli, OPT_ARCHIVES, NULL);
+    char *copy = names != NULL ? mem_strdup(names) : NULL;
     struct err err = ERR_INIT;
+    struct buf manifest;
     struct verify_log_options options = { .policy = verify->policy,
+                                          .archives = archives,
                                           .older = cli_option_text(verify->cli, OPT_OLDER, NULL),
                                           .progress = show_progress,
                                           .arg = verify };
+    int status = copy != NULL ? split_archives(copy, archives, &options.archive_count) : EXIT_OK;
 
-    verify->kind = "export";
-    return verify_log(verify->path, &options, &verify->report, &err) == 0 ? EXIT_OK : cannot(&err);
+    buf_init(&manifest, ARCHIVE_MANIFEST_BYTES_MAX);
+    int sealed = status == EXIT_OK ? archive_read(verify->path, &manifest, &err) : 0;
+    buf_fini(&manifest);
+    verify->kind = sealed == 1 ? "archive" : "export";
+    if (sealed < 0 ||
+        (status == EXIT_OK && verify_log(verify->path, &options, &verify->report, &err) != 0) ||
+        (sealed == 1 && archive_verify(verify->path, &verify->report, &err) != 0))
+        status = cannot(&err);
+    for (size_t i = 0; i < options.archive_count && status == EXIT_OK; i++) {
+        if (archive_verify(archives[i], &verify->report, &err) != 0)
+            status = cannot(&err);
+    }
+    free(copy);
+    return status;
 }
 
 static bool begins(const struct buf *data, const char *text)

@@ -98,6 +98,8 @@ enum cli_option {
     OPT_EXCHANGE,
     OPT_PERSON,
     OPT_INDEXES,
+    OPT_PRUNE,
+    OPT_ARCHIVES,
     OPT_BY,
     OPT_SCENARIO,
     OPT_SCOPE,

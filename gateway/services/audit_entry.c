@@ -40,8 +40,11 @@ enum step_result audit_entry_checkpoint(struct call *call)
 
 /* --- the entry ---------------------------------------------------------------------------------- */
 
-static const char by_index_sql[] = "SELECT index, leaf FROM audit.entry WHERE index = $1::bigint"
-                                   " AND (department = $2 OR owner = $2)";
+/* No leaf: the index is below the minimum, its entry in an archive; of whom it was is not said. */
+static const char by_index_sql[] =
+    "SELECT e.index, e.leaf FROM audit.entry e WHERE e.index = $1::bigint"
+    " AND (e.department = $2 OR e.owner = $2)"
+    " UNION ALL SELECT m.index, NULL FROM audit.minimum m WHERE $1::bigint < m.index LIMIT 1";
 static const char by_id_sql[] =
     "SELECT e.index, e.leaf FROM audit.entry_id i JOIN audit.entry e ON e.index = i.index"
     " WHERE i.id = $1::uuid AND (e.department = $2 OR e.owner = $2)";
@@ -53,6 +56,11 @@ static int take_entry(struct call *call, const struct db_rows *rows, struct err 
         return err_set(err, ERR_NOT_FOUND, "ENTRY_NOT_FOUND",
                        "there is no such entry that concerns your department");
     struct db_value leaf = db_value(rows, 0, 1);
+    if (leaf.data == NULL)
+        return err_set(err, ERR_NOT_FOUND, "ENTRY_ARCHIVED",
+                       "the entry was moved to an archive; this log holds entries from %" PRId64
+                       " on",
+                       db_int8(db_value(rows, 0, 0)));
     state->index = db_int8(db_value(rows, 0, 0));
     state->leaf = slice_of(arena_dup(&call->arena, leaf.data, leaf.len), leaf.len);
     return 0;

@@ -179,7 +179,8 @@ static const char *person_param(struct call *call, const struct search *search)
 
 static const char search_sql[] =
     "SELECT index, leaf FROM audit.search($1, $2, $3, $4, $5, $6, $7, $8::smallint, $9::smallint,"
-    " $10::bigint, $11::bigint, $12::uuid, $13::bytea, $14::bigint, $15::bigint, $16::boolean,"
+    " $10::bigint, $11::bigint, $12::uuid, $13::bytea,"
+    " greatest($14::bigint, (SELECT m.index - 1 FROM audit.minimum m)), $15::bigint, $16::boolean,"
     " $17::bigint)";
 
 static enum step_result search_select(struct call *call)

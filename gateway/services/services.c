@@ -42,6 +42,7 @@ extern const struct rpc_method audit_hold_place_method;
 extern const struct rpc_method audit_hold_request_lift_method;
 extern const struct rpc_method audit_hold_approve_lift_method;
 extern const struct rpc_method audit_hold_list_method;
+extern const struct rpc_method audit_archive_announce_method;
 extern const struct rpc_method quality_assess_method;
 extern const struct rpc_method quality_report_method;
 extern const struct rpc_method quality_compare_method;
@@ -129,6 +130,7 @@ const struct rpc_method *const services_methods[] = {
     &audit_hold_request_lift_method,
     &audit_hold_approve_lift_method,
     &audit_hold_list_method,
+    &audit_archive_announce_method,
     &transfer_create_method,
     &transfer_get_method,
     &transfer_list_method,

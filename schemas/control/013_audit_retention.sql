@@ -320,7 +320,7 @@ CREATE TABLE audit.hash_tile (
 
 -- Archives that were written, read back and told to the log: nothing is pruned that is in none.
 CREATE TABLE audit.archive (
-    manifest bytea PRIMARY KEY CHECK (octet_length(manifest) = 32), -- SHA-256 of manifest.json
+    manifest bytea PRIMARY KEY CHECK (octet_length(manifest) = 32), -- SHA-256 of its manifest
     first bigint NOT NULL,
     upto bigint NOT NULL,
     entry_index bigint NOT NULL, -- of the entry that tells of it
@@ -328,6 +328,38 @@ CREATE TABLE audit.archive (
     announced_at timestamptz NOT NULL DEFAULT now(),
     CHECK (first >= 0 AND first < upto AND upto <= entry_index)
 );
+
+-- Entries below this one are old enough to be archived: whole blocks only.
+CREATE FUNCTION audit.archivable() RETURNS bigint
+    LANGUAGE sql STABLE SET search_path = pg_catalog
+    AS $$
+    SELECT least(
+        (SELECT e.index FROM audit.entry e
+            WHERE e.index >= m.index
+              AND NOT audit.kept_long_enough(CASE e.kind WHEN 9 THEN 'network' ELSE 'usage' END, e.time_us,
+                                             to_timestamp(0))
+            ORDER BY e.index LIMIT 1),
+        (SELECT b.first FROM audit.batch b
+            WHERE b.committed_at > now() - audit.keep_days('usage') * interval '1 day' ORDER BY b.first LIMIT 1),
+        h.size) / 1024 * 1024
+    FROM audit.minimum m, audit.head h
+$$;
+
+-- Notes an archive that entry `p_entry` tells of. False, and nothing noted: it has entries that are too young, or
+-- does not begin at the minimum index.
+CREATE FUNCTION audit.announce_archive(p_manifest bytea, p_first bigint, p_upto bigint, p_entry bigint,
+    p_officer text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog
+    AS $$
+BEGIN
+    IF p_first <> (SELECT m.index FROM audit.minimum m) OR p_upto > audit.archivable() THEN
+        RETURN false;
+    END IF;
+    INSERT INTO audit.archive (manifest, first, upto, entry_index, announced_by)
+        VALUES (p_manifest, p_first, p_upto, p_entry, p_officer) ON CONFLICT DO NOTHING;
+    RETURN true;
+END
+$$;
 
 CREATE FUNCTION audit.minimum_rises() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog
@@ -422,7 +454,8 @@ CREATE TRIGGER goes BEFORE DELETE ON audit.person
     FOR EACH ROW EXECUTE FUNCTION audit.goes();
 
 -- Removes the entries of an announced archive that begins at the minimum index, and what hangs on them: salts,
--- person index, ids, batches. Hashes, subtrees and sums stay. Answers the new minimum index. For operators: no
+-- person index, ids, batches. Hashes, subtrees and sums stay, and the few key events, which evidence of later
+-- entries needs. Answers the new minimum index. For operators: no
 -- role of the gateway may call it.
 CREATE FUNCTION audit.prune(p_manifest bytea) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog
@@ -430,6 +463,7 @@ CREATE FUNCTION audit.prune(p_manifest bytea) RETURNS bigint
 DECLARE
     archive audit.archive;
     from_index bigint;
+    whole boolean;
 BEGIN
     PERFORM audit.one_by_one();
     SELECT m.index INTO from_index FROM audit.minimum m FOR UPDATE;
@@ -438,10 +472,10 @@ BEGIN
         RAISE EXCEPTION 'only an archive that begins at the minimum index (%) can be pruned', from_index
             USING ERRCODE = 'insufficient_privilege';
     END IF;
-    -- Proofs and statistics need no entry of the range any more.
-    IF NOT audit.fill_nodes(archive.upto, 2147483647) OR NOT audit.summarise(2147483647)
-       OR coalesce((SELECT max(s.block) FROM audit.summary s), -1) < archive.upto / 1024 - 1
-    THEN
+    -- Proofs and statistics need no entry of the range any more. Each statement sees what the one before it did.
+    whole := audit.fill_nodes(archive.upto, 2147483647);
+    PERFORM audit.summarise(2147483647);
+    IF NOT whole OR coalesce((SELECT max(s.block) FROM audit.summary s), -1) < archive.upto / 1024 - 1 THEN
         RAISE EXCEPTION 'subtrees or sums of the range are not whole' USING ERRCODE = 'data_corrupted';
     END IF;
     INSERT INTO audit.hash_tile (tile, hashes)
@@ -452,9 +486,9 @@ BEGIN
         WHERE e.index >= from_index AND e.index < archive.upto AND s.entry_id = e.id;
     DELETE FROM audit.person p WHERE p.index >= from_index AND p.index < archive.upto;
     DELETE FROM audit.entry_id i USING audit.entry e
-        WHERE e.index >= from_index AND e.index < archive.upto AND i.id = e.id;
+        WHERE e.index >= from_index AND e.index < archive.upto AND e.kind <> 5 AND i.id = e.id;
     DELETE FROM audit.batch b WHERE b.first < archive.upto AND b.first + b.count <= archive.upto;
-    DELETE FROM audit.entry e WHERE e.index >= from_index AND e.index < archive.upto;
+    DELETE FROM audit.entry e WHERE e.index >= from_index AND e.index < archive.upto AND e.kind <> 5;
     RETURN archive.upto;
 END
 $$;
@@ -486,11 +520,14 @@ REVOKE ALL ON FUNCTION audit.keep_longer(integer, integer), audit.keep_days(text
     audit.place_hold(uuid, text, text, text, bigint, bigint, bigint, bigint, text, text, text, uuid),
     audit.request_lift(uuid, text, text, text), audit.lift_hold(uuid, text, text), audit.erasure_refusal(bigint),
     audit.erasure_once(), audit.request_erasure(uuid, bigint, text, text, text, integer),
-    audit.approve_erasure(uuid, text, text), audit.minimum_rises(), audit.goes(), audit.prune(bytea) FROM PUBLIC;
+    audit.approve_erasure(uuid, text, text), audit.archivable(),
+    audit.announce_archive(bytea, bigint, bigint, bigint, text), audit.minimum_rises(), audit.goes(),
+    audit.prune(bytea) FROM PUBLIC;
 GRANT SELECT ON audit.retention, audit.hold, audit.erasure, audit.minimum, audit.hash_tile, audit.archive
     TO sluice_worker;
 GRANT EXECUTE ON FUNCTION audit.keep_longer(integer, integer),
     audit.place_hold(uuid, text, text, text, bigint, bigint, bigint, bigint, text, text, text, uuid),
     audit.request_lift(uuid, text, text, text), audit.lift_hold(uuid, text, text),
-    audit.request_erasure(uuid, bigint, text, text, text, integer), audit.approve_erasure(uuid, text, text)
+    audit.request_erasure(uuid, bigint, text, text, text, integer), audit.approve_erasure(uuid, text, text),
+    audit.announce_archive(bytea, bigint, bigint, bigint, text)
     TO sluice_worker;
