@@ -80,6 +80,7 @@ _sluice() {
     --exchange) return ;;
     --person) return ;;
     --index) return ;;
+    --archive) COMPREPLY=($(compgen -d -- "$current")); return ;;
     --by) COMPREPLY=($(compgen -W "day department owner dataset kind decision" -- "$current")); return ;;
     --scenario) return ;;
     --scope) return ;;
@@ -105,9 +106,9 @@ _sluice() {
     catalog) subcommands="list show drift entries entry overlaps import export assess approve submit publish return change extend consent retire" ;;
     transfer) subcommands="create list show watch pause resume cancel verify" ;;
     agreement) subcommands="grant list show explain revoke" ;;
-    application) subcommands="request sign-off submit supplement answer extend consent decide provision activate suspend resume terminate dispose confirm-disposal list show policy" ;;
+    application) subcommands="request sign-off submit supplement answer extend consent decide provision activate suspend resume terminate dispose confirm-disposal list show due scorecard policy" ;;
     calendar) subcommands="check load list" ;;
-    audit) subcommands="tail search filter statistics opening erasure hold checkpoint export verify evidence timestamp policy rotate announce" ;;
+    audit) subcommands="tail search filter statistics opening erasure hold checkpoint export verify archive evidence timestamp policy rotate announce" ;;
     quality) subcommands="assess report compare quarantine view replay" ;;
     schema) subcommands="check infer preview diff grants docs lossiness publish approve status" ;;
     config) subcommands="check" ;;
@@ -185,7 +186,8 @@ _sluice() {
     "audit hold") options=" --reason --index --from --to --department --dataset --agreement --exchange --csv-raw --no-header --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit checkpoint") options=" --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit export") options=" --database --checkpoint --from --to --follow --endpoint --ca --cert --key --format --timeout --lang --help" ;;
-    "audit verify") options=" --policy --older --leaf --timestamp --timestamp-ca --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit verify") options=" --policy --older --archive --leaf --timestamp --timestamp-ca --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit archive") options=" --policy --to --prune --database --checkpoint --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit evidence") options=" --out --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit timestamp") options=" --url --timestamp-ca --out --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit policy") options=" --origin --sm2-key --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -167,6 +167,7 @@ const struct rpc_method agreement_explain_method = {
     .path = "/sluice.v1.AgreementService/ExplainAccess",
     .kind = RPC_UNARY,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_EVERY,
     .input = &sluice__v1__explain_access_request__descriptor,
     .state_size = sizeof(struct explain_call),
     .steps = explain_steps,

@@ -77,6 +77,7 @@ const struct rpc_method audit_archive_announce_method = {
     .path = "/sluice.v1.AuditService/AnnounceArchive",
     .kind = RPC_UNARY,
     .listeners = RPC_OFFICERS,
+    .officer_roles = OFFICER_APPROVER | OFFICER_ADMINISTRATOR,
     .input = &sluice__v1__announce_archive_request__descriptor,
     .state_size = sizeof(struct admin),
     .steps = announce_steps,

@@ -20,7 +20,8 @@ ADMINISTRATOR = {"administrator"}
 OFFICERS = {
     "AgreementService": {
         "GrantAgreement": APPROVER, "RevokeAgreement": APPROVER, "GetAgreement": EVERY, "ListAgreements": EVERY,
-        "RequestAccess": REQUESTER, "GetApplication": EVERY, "ListApplications": EVERY, "SignOff": APPROVER,
+        "ExplainAccess": EVERY, "RequestAccess": REQUESTER, "GetApplication": EVERY, "ListApplications": EVERY,
+        "SignOff": APPROVER,
         "SubmitApplication": REQUESTER, "AskSupplement": APPROVER, "AnswerSupplement": REQUESTER,
         "AskExtension": APPROVER, "Extend": APPROVER, "Decide": APPROVER, "Provision": APPROVER,
         "Activate": APPROVER, "Suspend": APPROVER, "Resume": APPROVER, "Terminate": APPROVER,
@@ -32,7 +33,8 @@ OFFICERS = {
         "ListFilters": AUDITOR, "DeleteFilter": AUDITOR, "ListOpenings": AUDITOR | APPROVER,
         "RequestOpening": APPROVER, "ApproveOpening": APPROVER, "RecordKeyChange": APPROVER | ADMINISTRATOR,
         "RequestErasure": APPROVER, "ApproveErasure": APPROVER, "ListErasures": AUDITOR | APPROVER,
-        "PlaceHold": APPROVER, "RequestLift": APPROVER, "ApproveLift": APPROVER, "ListHolds": AUDITOR | APPROVER},
+        "AnnounceArchive": APPROVER | ADMINISTRATOR, "PlaceHold": APPROVER, "RequestLift": APPROVER,
+        "ApproveLift": APPROVER, "ListHolds": AUDITOR | APPROVER},
     "CatalogService": {
         "GetDataset": EVERY, "ListDatasets": EVERY, "GetCatalogueEntry": EVERY, "ListCatalogueEntries": EVERY,
         "ListOverlaps": EVERY, "ImportCatalogue": REQUESTER, "TakeCatalogueStep": CASEWORK},
