@@ -17,6 +17,8 @@ static void unreadable(struct authz_grant *grant)
 static const char *joined(struct arena *arena, char *const *items, size_t count)
 {
     struct buf text;
+    if (count == 0)
+        return "";
     buf_init(&text, (size_t)AUTHZ_NETWORKS_MAX * (AUTHZ_BOUND_TEXT_BYTES_MAX + 4));
     for (size_t i = 0; i < count; i++) {
         if (i > 0)

@@ -17,15 +17,15 @@ enum {
 enum { SEMANTIC_FREE_TEXT = 14 };
 
 static const struct kind {
-    enum schema_mask_kind kind;
     const char *word;
+    enum schema_mask_kind kind;
     bool counts; /* "word:N" */
     bool draws;  /* "word:N:C" */
 } kinds[] = {
-    { MASK_KEEP_FIRST, "keep-first", true, true }, { MASK_KEEP_LAST, "keep-last", true, true },
-    { MASK_HASH, "hash", false, false },           { MASK_YEAR, "year", false, false },
-    { MASK_MONTH, "month", false, false },         { MASK_PREFIX, "prefix", true, false },
-    { MASK_DROP, "drop", false, false },
+    { "keep-first", MASK_KEEP_FIRST, true, true }, { "keep-last", MASK_KEEP_LAST, true, true },
+    { "hash", MASK_HASH, false, false },           { "year", MASK_YEAR, false, false },
+    { "month", MASK_MONTH, false, false },         { "prefix", MASK_PREFIX, true, false },
+    { "drop", MASK_DROP, false, false },
 };
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
 
