@@ -108,7 +108,7 @@ _sluice() {
     agreement) subcommands="grant list show explain revoke" ;;
     application) subcommands="request sign-off submit supplement answer extend consent decide provision activate suspend resume terminate dispose confirm-disposal list show due scorecard policy" ;;
     calendar) subcommands="check load list" ;;
-    audit) subcommands="tail search filter statistics opening erasure hold checkpoint export verify archive evidence timestamp policy rotate announce" ;;
+    audit) subcommands="tail search filter statistics opening erasure hold checkpoint export verify archive restore evidence timestamp policy rotate announce" ;;
     quality) subcommands="assess report compare quarantine view replay" ;;
     schema) subcommands="check infer preview diff grants docs lossiness publish approve status" ;;
     config) subcommands="check" ;;
@@ -188,6 +188,7 @@ _sluice() {
     "audit export") options=" --database --checkpoint --from --to --follow --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit verify") options=" --policy --older --archive --leaf --timestamp --timestamp-ca --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit archive") options=" --policy --to --prune --database --checkpoint --endpoint --ca --cert --key --format --timeout --lang --help" ;;
+    "audit restore") options=" --policy --archive --checkpoint --database --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit evidence") options=" --out --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit timestamp") options=" --url --timestamp-ca --out --endpoint --ca --cert --key --format --timeout --lang --help" ;;
     "audit policy") options=" --origin --sm2-key --endpoint --ca --cert --key --format --timeout --lang --help" ;;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "audit/head_file.h"
+#include "audit/verify.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "cli/remote.h"
@@ -129,6 +130,21 @@ struct timestamp_trust *audit_timestamp_trust(const struct cli *cli, int *status
         *status_r = EXIT_USAGE;
     }
     return trust;
+}
+
+int audit_archive_names(char *names, const char **names_r, size_t *count_r)
+{
+    char *rest = names;
+
+    *count_r = 0;
+    for (char *name = strsep(&rest, ","); name != NULL; name = strsep(&rest, ",")) {
+        if (*count_r == VERIFY_ARCHIVES_MAX) {
+            COMPLAIN(MSG_ARCHIVES_TOO_MANY);
+            return EXIT_USAGE;
+        }
+        names_r[(*count_r)++] = name;
+    }
+    return EXIT_OK;
 }
 
 struct audit_policy *audit_policy_file(const struct cli *cli)

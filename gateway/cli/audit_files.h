@@ -28,6 +28,10 @@ int audit_note_ask(const struct cli *cli, struct buf *note_r, struct checkpoint 
  * `status_r` is not EXIT_OK. */
 struct timestamp_trust *audit_timestamp_trust(const struct cli *cli, int *status_r);
 
+/* Splits "A,B" at its commas into at most VERIFY_ARCHIVES_MAX names, which lie in it; NULL: none. EXIT_OK, or
+ * EXIT_USAGE after a complaint. */
+int audit_archive_names(char *names, const char **names_r, size_t *count_r);
+
 /* The policy of --policy; NULL after a complaint. */
 struct audit_policy *audit_policy_file(const struct cli *cli);
 

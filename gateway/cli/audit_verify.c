@@ -217,21 +217,6 @@ static int cannot(const struct err *err)
     return EXIT_USAGE;
 }
 
-/* "A,B": folders of archives. EXIT_OK, or EXIT_USAGE after a complaint. */
-static int split_archives(char *names, const char **archives_r, size_t *count_r)
-{
-    char *rest = names;
-
-    for (char *name = strsep(&rest, ","); name != NULL; name = strsep(&rest, ",")) {
-        if (*count_r == VERIFY_ARCHIVES_MAX) {
-            COMPLAIN(MSG_ARCHIVES_TOO_MANY);
-            return EXIT_USAGE;
-        }
-        archives_r[(*count_r)++] = name;
-    }
-    return EXIT_OK;
-}
-
 static int verify_folder(struct verify *verify)
 {
     const char *archives[VERIFY_ARCHIVES_MAX];
@@ -244,7 +229,7 @@ static int verify_folder(struct verify *verify)
                                           .older = cli_option_text(verify->cli, OPT_OLDER, NULL),
                                           .progress = show_progress,
                                           .arg = verify };
-    int status = copy != NULL ? split_archives(copy, archives, &options.archive_count) : EXIT_OK;
+    int status = audit_archive_names(copy, archives, &options.archive_count);
 
     buf_init(&manifest, ARCHIVE_MANIFEST_BYTES_MAX);
     int sealed = status == EXIT_OK ? archive_read(verify->path, &manifest, &err) : 0;

@@ -156,6 +156,7 @@ int audit_opening(struct cli *cli);
 int audit_erasure(struct cli *cli);
 int audit_hold(struct cli *cli);
 int audit_archive(struct cli *cli);
+int audit_restore(struct cli *cli);
 int check_config(struct cli *cli);
 int schema_lossiness(struct cli *cli);
 int schema_publish(struct cli *cli);

@@ -167,6 +167,8 @@ static const struct cli_command commands[] = {
     { "audit", "archive", "DIR", 1, 1, MSG_SUM_AUDIT_ARCHIVE, MSG_HELP_AUDIT_ARCHIVE, OFFICER,
       .run = audit_archive,
       .options = { OPT_POLICY, OPT_TO, OPT_PRUNE, OPT_DATABASE, OPT_CHECKPOINT } },
+    { "audit", "restore", "DIR", 1, 1, MSG_SUM_AUDIT_RESTORE, MSG_HELP_AUDIT_RESTORE,
+      .run = audit_restore, .options = { OPT_POLICY, OPT_ARCHIVES, OPT_CHECKPOINT, OPT_DATABASE } },
     { "audit", "evidence", "INDEX", 1, 1, MSG_SUM_AUDIT_EVIDENCE, MSG_HELP_AUDIT_EVIDENCE, OFFICER,
       .run = audit_evidence, .options = { OPT_OUT } },
     { "audit", "timestamp", "FILE", 1, 1, MSG_SUM_AUDIT_TIMESTAMP, MSG_HELP_AUDIT_TIMESTAMP,

@@ -249,3 +249,40 @@ def test_the_next_archive_begins_where_the_last_ended(house, pruned):
     assert status == 1 and report["firstBadIndex"] == 512
     done = archive(house, first, "--prune")  # pruned already
     assert done.returncode not in (0, 2) and minimum(house) == 2048
+
+
+def test_a_new_database_gets_the_log_back(house, pruned, new_cluster):
+    """The export of the pruned log and its archives, loaded and exported again: the same entries, hash for hash."""
+    folders = [house.folder / name for name in ("a", "b") if (house.folder / name / "manifest").exists()]
+    archives, out = ",".join(map(str, folders)), house.folder / "lost"
+    assert house.sluice("audit", "export", out).returncode == 0
+    fresh = new_cluster("control")
+    size = int((out / "checkpoint").read_text().splitlines()[1])
+
+    def restore(path, *options):
+        return house.sluice("audit", "restore", path, "--policy", house.policy, "--database", fresh.conninfo["control"],
+                            *options)
+    done = restore(out)
+    assert done.returncode == 1 and "--archive" in done.stderr  # the first entries are missing
+    for old in (house.folder / "before", folders[0]):
+        done = restore(old, "--checkpoint", out / "checkpoint")
+        assert done.returncode == 1 and "roll" in done.stderr and str(size) in done.stderr
+    broken = house.folder / "broken-copy"
+    shutil.copytree(folders[0], broken)
+    (broken / "columns/001").write_bytes((broken / "columns/001").read_bytes().replace(b"health", b"wealth", 1))
+    done = restore(out, "--archive", ",".join(map(str, [broken, *folders[1:]])))
+    assert done.returncode == 1 and "does not verify" in done.stderr
+    assert fresh.rows("control", "SELECT size, (SELECT count(*) FROM audit.entry) FROM audit.head") == [(0, 0)]
+
+    done = restore(out, "--archive", archives, "--checkpoint", out / "checkpoint")
+    assert done.returncode == 0, done.stderr
+    again = house.folder / "again"
+    done = house.sluice("audit", "export", again, "--database", fresh.conninfo["control"], "--checkpoint", out / "checkpoint")
+    assert done.returncode == 0, done.stderr
+    status, report = verify(house, again, "--older", house.folder / "before")
+    assert status == 0 and (report["firstIndex"], report["entries"]) == (0, size), report
+    assert fresh.rows("control", "SELECT audit.fill_nodes(size, 1000000), audit.summarise(1000) FROM audit.head") == [(True, True)]
+    done = restore(out, "--archive", archives)
+    assert done.returncode == 1 and "not empty" in done.stderr
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):  # append only again
+        fresh.rows("control", "DELETE FROM audit.entry WHERE index = 0")
