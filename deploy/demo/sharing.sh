@@ -71,7 +71,7 @@ use_what_is_agreed() {
 
 stop_a_stream() {
     show 'A revocation stops a stream that is running' '撤销授权，正在进行的数据流随即停止'
-    local id got
+    local id got reader
     id=demo-stream-$(date +%s)-$RANDOM
     rm -f "$dir/stream.begun"
     officer_of statistics "$sluice" agreement grant --id "$id" --consumer health/triage --dataset statistics/villages \
@@ -80,10 +80,11 @@ stop_a_stream() {
     printf '$ sluice%s | (a slow reader)\n' "$(typed query statistics/villages --purpose medical-triage --agreement "$id")"
     { "$sluice" query statistics/villages --purpose medical-triage --agreement "$id" --format jsonl 2>"$dir/stream.err" ||
         true; } | read_slowly >"$dir/stream.count" &
+    reader=$!
     wait_until 10 test -e "$dir/stream.begun" || die "the stream did not begin"
     printf '[statistics] $ sluice%s\n' "$(typed agreement revoke "$id" --reason 'End of the demonstration')"
     officer_of statistics "$sluice" agreement revoke "$id" --reason 'End of the demonstration' --format csv >/dev/null
-    wait
+    wait "$reader" # not for the gateway, which this shell may have started
     got=$(<"$dir/stream.count")
     echo "$got of 620,573 rows had arrived when it ended 数据流终止时已到达的行数:"
     head -1 "$dir/stream.err"
