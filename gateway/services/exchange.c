@@ -184,7 +184,8 @@ static void give_receipt(struct call *call, const char *index, struct slice chec
     call_trailer(call, "sluice-exchange-id", id);
     call_trailer(call, "sluice-audit-index", index);
     call_trailer(call, "sluice-checkpoint-bin", note);
-    if (authz_grant_onward(exchange_of(call)->grant.grant)[0] != '\0')
+    const struct authz_grant *grant = exchange_of(call)->grant.grant; /* NULL: own data */
+    if (grant != NULL && authz_grant_onward(grant)[0] != '\0')
         call_trailer(call, "sluice-onward-supply", "consented");
 }
 
