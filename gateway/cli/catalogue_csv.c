@@ -48,34 +48,34 @@ enum kind { TEXT, WORD, WORDS, TRUTH, TEXTS };
 static const struct column {
     const char *heading;
     const char *member;
-    enum kind kind;
     const struct word *words;
+    enum kind kind;
     bool of_item;
 } columns[] = {
-    { "数据集", "dataset", TEXT, NULL, false },
-    { "信息资源分类", "category", TEXT, NULL, false },
-    { "信息资源名称", "title", TEXT, NULL, false },
-    { "信息资源代码", "code", TEXT, NULL, false },
-    { "信息资源提供方", "provider", TEXT, NULL, false },
-    { "信息资源提供方代码", "providerCode", TEXT, NULL, false },
-    { "信息资源摘要", "summary", TEXT, NULL, false },
-    { "信息资源格式", "format", TEXT, NULL, false },
-    { "信息项名称", "name", TEXT, NULL, true },
-    { "数据类型", "type", TEXT, NULL, true },
-    { "共享类型", "sharing", WORD, sharing_words, false },
-    { "共享条件", "conditions", TEXT, NULL, false },
-    { "共享方式", "modes", WORDS, mode_words, false },
-    { "是否向社会开放", "public", TRUTH, truth_words, false },
-    { "开放条件", "publicConditions", TEXT, NULL, false },
-    { "更新周期", "cycle", WORD, cycle_words, false },
-    { "发布日期", "releasedOn", TEXT, NULL, false },
-    { "关联资源代码", "relatedCodes", TEXTS, NULL, false },
-    { "不予共享依据", "legalBasis", TEXT, NULL, false },
-    { "数据分级", "grade", WORD, grade_words, false },
-    { "规范字段", "field", TEXT, NULL, true },
-    { "敏感级别", "sensitivity", WORD, grade_words, true },
-    { "个人信息类别", "personal", WORD, personal_words, true },
-    { "数源部门", "sourceDepartment", TEXT, NULL, true },
+    { "数据集", "dataset", NULL, TEXT, false },
+    { "信息资源分类", "category", NULL, TEXT, false },
+    { "信息资源名称", "title", NULL, TEXT, false },
+    { "信息资源代码", "code", NULL, TEXT, false },
+    { "信息资源提供方", "provider", NULL, TEXT, false },
+    { "信息资源提供方代码", "providerCode", NULL, TEXT, false },
+    { "信息资源摘要", "summary", NULL, TEXT, false },
+    { "信息资源格式", "format", NULL, TEXT, false },
+    { "信息项名称", "name", NULL, TEXT, true },
+    { "数据类型", "type", NULL, TEXT, true },
+    { "共享类型", "sharing", sharing_words, WORD, false },
+    { "共享条件", "conditions", NULL, TEXT, false },
+    { "共享方式", "modes", mode_words, WORDS, false },
+    { "是否向社会开放", "public", truth_words, TRUTH, false },
+    { "开放条件", "publicConditions", NULL, TEXT, false },
+    { "更新周期", "cycle", cycle_words, WORD, false },
+    { "发布日期", "releasedOn", NULL, TEXT, false },
+    { "关联资源代码", "relatedCodes", NULL, TEXTS, false },
+    { "不予共享依据", "legalBasis", NULL, TEXT, false },
+    { "数据分级", "grade", grade_words, WORD, false },
+    { "规范字段", "field", NULL, TEXT, true },
+    { "敏感级别", "sensitivity", grade_words, WORD, true },
+    { "个人信息类别", "personal", personal_words, WORD, true },
+    { "数源部门", "sourceDepartment", NULL, TEXT, true },
 };
 enum { COLUMNS = sizeof columns / sizeof columns[0], DATASET = 0, ITEM_NAME = 8 };
 
