@@ -45,6 +45,7 @@ apply_for_residents() {
         --legal-basis '政务数据共享条例 第二十条（演示）' --scenario 'invented: emergency admission' --scope 'invented: one desk'
     id=$(member id)
     refused_by health application sign-off "$id"
+    sleep 1 # each worker that serves has read who is an officer within its lease, 900 ms
     take health-colleague sign-off "$id"
     take health submit "$id"
     take civil-affairs decide "$id" agree --reason 'within the conditions of the catalogue'
