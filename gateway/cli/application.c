@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/agreement.h"
+#include "cli/case_cells.h"
 #include "cli/remote.h"
 #include "cli/text.h"
 
@@ -35,64 +36,18 @@ static const char *const columns[] = { "id",    "dataset", "consumer",        "s
 
 /* --- showing -------------------------------------------------------------------------------------
  */
-static void copy(json_t *row, const char *name, const json_t *object, const char *member)
-{
-    json_t *value = remote_member(object, member);
-
-    json_object_set_new(row, name, value != NULL ? json_incref(value) : json_string(""));
-}
-
-/* What a deadline says in cells: its last day, what is left of it, and why it cannot be told. */
-static void add_deadline(json_t *row, const json_t *application)
-{
-    const json_t *deadline = remote_member(application, "deadline");
-    long long missing = remote_integer(deadline, "calendarMissing");
-    bool counts = deadline != NULL && missing == 0;
-
-    json_object_set_new(row, "due", json_string(remote_text(deadline, "due")));
-    json_object_set_new(row, "workingDaysLeft",
-                        counts ? json_integer(remote_integer(deadline, "workingDaysLeft"))
-                               : json_string(""));
-    json_object_set_new(row, "overdue",
-                        json_boolean(json_is_true(remote_member(deadline, "overdue"))));
-    if (missing != 0) {
-        char year[24];
-        (void)snprintf(year, sizeof year, "%lld", missing);
-        NOTE(MSG_CALENDAR_MISSING, year);
-    }
-}
-
 static json_t *list_row(const json_t *application)
 {
     const json_t *terms = remote_member(application, "terms");
     json_t *row = json_object();
 
-    copy(row, "id", application, "id");
-    copy(row, "dataset", terms, "dataset");
-    copy(row, "consumer", terms, "consumer");
-    copy(row, "state", application, "state");
-    copy(row, "since", application, "stateSince");
-    add_deadline(row, application);
+    case_copy(row, "id", application, "id");
+    case_copy(row, "dataset", terms, "dataset");
+    case_copy(row, "consumer", terms, "consumer");
+    case_copy(row, "state", application, "state");
+    case_copy(row, "since", application, "stateSince");
+    case_add_deadline(row, application);
     return row;
-}
-
-/* "2026-11-24T08:00:00Z SUBMIT by spiffe://…: text (late)" */
-static void add_steps(json_t *row, const json_t *application)
-{
-    const json_t *list = remote_member(application, "steps");
-
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *step = json_array_get(list, i);
-        const char *note = remote_text(step, "note");
-        char name[40];
-
-        (void)snprintf(name, sizeof name, "step %lld", remote_integer(step, "number"));
-        json_object_set_new(
-            row, name,
-            json_sprintf("%s %s %s%s%s%s", remote_text(step, "at"), remote_text(step, "kind"),
-                         remote_text(step, "actor"), note[0] != '\0' ? ": " : "", note,
-                         json_is_true(remote_member(step, "late")) ? message(MSG_STEP_LATE) : ""));
-    }
 }
 
 static json_t *whole_row(const struct cli *cli, json_t *application)
@@ -112,11 +67,11 @@ static json_t *whole_row(const struct cli *cli, json_t *application)
     agreement_show_masks(cli, terms);
     for (size_t i = 0; i < sizeof of_terms / sizeof of_terms[0]; i++)
         if (remote_member(terms, of_terms[i]) != NULL)
-            copy(row, of_terms[i], terms, of_terms[i]);
+            case_copy(row, of_terms[i], terms, of_terms[i]);
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (remote_member(application, own[i]) != NULL)
-            copy(row, own[i], application, own[i]);
-    add_steps(row, application);
+            case_copy(row, own[i], application, own[i]);
+    case_add_steps(row, application);
     return row;
 }
 

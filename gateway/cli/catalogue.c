@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/case_cells.h"
 #include "cli/catalogue_csv.h"
 #include "cli/catalogue_file.h"
 #include "cli/remote.h"
@@ -35,44 +36,17 @@ static const char *const columns[] = { "dataset", "title", "sharing",         "s
 
 /* --- showing -------------------------------------------------------------------------------------
  */
-static void copy(json_t *row, const char *name, const json_t *object, const char *member)
-{
-    json_t *value = remote_member(object, member);
-
-    json_object_set_new(row, name, value != NULL ? json_incref(value) : json_string(""));
-}
-
-/* What a deadline says in cells: its last day, what is left of it, and why it cannot be told. */
-static void add_deadline(json_t *row, const json_t *entry)
-{
-    const json_t *deadline = remote_member(entry, "deadline");
-    long long missing = remote_integer(deadline, "calendarMissing");
-
-    json_object_set_new(row, "due", json_string(remote_text(deadline, "due")));
-    json_object_set_new(row, "workingDaysLeft",
-                        deadline != NULL && missing == 0
-                            ? json_integer(remote_integer(deadline, "workingDaysLeft"))
-                            : json_string(""));
-    json_object_set_new(row, "overdue",
-                        json_boolean(json_is_true(remote_member(deadline, "overdue"))));
-    if (missing != 0) {
-        char year[24];
-        (void)snprintf(year, sizeof year, "%lld", missing);
-        NOTE(MSG_CALENDAR_MISSING, year);
-    }
-}
-
 static json_t *list_row(const json_t *entry)
 {
     const json_t *content = remote_member(entry, "content");
     json_t *row = json_object();
 
-    copy(row, "dataset", content, "dataset");
-    copy(row, "title", content, "title");
-    copy(row, "sharing", content, "sharing");
-    copy(row, "state", entry, "state");
-    copy(row, "edition", entry, "edition");
-    add_deadline(row, entry);
+    case_copy(row, "dataset", content, "dataset");
+    case_copy(row, "title", content, "title");
+    case_copy(row, "sharing", content, "sharing");
+    case_copy(row, "state", entry, "state");
+    case_copy(row, "edition", entry, "edition");
+    case_add_deadline(row, entry);
     return row;
 }
 
@@ -95,25 +69,6 @@ static void add_items(json_t *row, const json_t *content)
     }
 }
 
-/* "2026-11-24T08:00:00Z PUBLISH spiffe://…: text (late)" */
-static void add_steps(json_t *row, const json_t *entry)
-{
-    const json_t *list = remote_member(entry, "steps");
-
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *step = json_array_get(list, i);
-        const char *note = remote_text(step, "note");
-        char name[40];
-
-        (void)snprintf(name, sizeof name, "step %lld", remote_integer(step, "number"));
-        json_object_set_new(
-            row, name,
-            json_sprintf("%s %s %s%s%s%s", remote_text(step, "at"), remote_text(step, "kind"),
-                         remote_text(step, "actor"), note[0] != '\0' ? ": " : "", note,
-                         json_is_true(remote_member(step, "late")) ? message(MSG_STEP_LATE) : ""));
-    }
-}
-
 static json_t *whole_row(const json_t *entry)
 {
     static const char *const of_content[] = {
@@ -130,12 +85,12 @@ static json_t *whole_row(const json_t *entry)
 
     for (size_t i = 0; i < sizeof of_content / sizeof of_content[0]; i++)
         if (remote_member(content, of_content[i]) != NULL)
-            copy(row, of_content[i], content, of_content[i]);
+            case_copy(row, of_content[i], content, of_content[i]);
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (remote_member(entry, own[i]) != NULL)
-            copy(row, own[i], entry, own[i]);
+            case_copy(row, own[i], entry, own[i]);
     add_items(row, content);
-    add_steps(row, entry);
+    case_add_steps(row, entry);
     return row;
 }
 
@@ -419,10 +374,10 @@ static int overlap_item(void *context, json_t *item)
     for (size_t i = 0; !listing->whole && failed == 0 && i < json_array_size(offers); i++) {
         const json_t *offer = json_array_get(offers, i);
         json_t *row = json_object();
-        copy(row, "element", item, "element");
-        copy(row, "sourceDepartment", item, "sourceDepartment");
-        copy(row, "dataset", offer, "dataset");
-        copy(row, "item", offer, "item");
+        case_copy(row, "element", item, "element");
+        case_copy(row, "sourceDepartment", item, "sourceDepartment");
+        case_copy(row, "dataset", offer, "dataset");
+        case_copy(row, "item", offer, "item");
         json_object_set_new(row, "catalogued",
                             json_boolean(json_is_true(remote_member(offer, "catalogued"))));
         failed = output_row(listing->output, row);

@@ -1,19 +1,10 @@
 /* sluice application due|scorecard: what waits for a department, and how it kept its deadlines. */
 #include <stdio.h>
 
+#include "cli/case_cells.h"
 #include "cli/remote.h"
 
 enum { WITHIN_DAYS_MAX = 366 };
-
-static void note_missing(long long year)
-{
-    char text[24];
-
-    if (year == 0)
-        return;
-    (void)snprintf(text, sizeof text, "%lld", year);
-    NOTE(MSG_CALENDAR_MISSING, text);
-}
 
 /* Takes `request`; an answer, or NULL with the exit status after a report. */
 static json_t *call(const struct cli *cli, const char *method, json_t *request, int *status_r)
@@ -36,7 +27,7 @@ static json_t *due_row(const json_t *due)
     const char *id = remote_text(due, "application");
     long long missing = remote_integer(deadline, "calendarMissing");
 
-    note_missing(missing);
+    case_note_missing(missing);
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:o, s:b}", "id", id[0] != '\0' ? id : remote_text(due, "entry"),
         "dataset", remote_text(due, "dataset"), "state", remote_text(due, "state"), "kind",
@@ -106,6 +97,6 @@ int application_scorecard(struct cli *cli)
     json_t *answer = call(cli, "sluice.v1.AgreementService/GetScorecard", request, &status);
     if (answer == NULL)
         return status;
-    note_missing(remote_integer(answer, "calendarMissing"));
+    case_note_missing(remote_integer(answer, "calendarMissing"));
     return show(cli, answer, "lines", scorecard_row, columns, sizeof columns / sizeof columns[0]);
 }
