@@ -334,6 +334,14 @@ def strike(house, folder, name, fault):
     return seconds if felt else None
 
 
+def test_a_way_to_the_auditor_that_breaks_is_made_anew(house, workspace):
+    """The auditor lives and has only let go of one process: it must not stay cut off."""
+    auditor = house.gateway.children("auditor")
+    seconds = strike(house, workspace, "recvmsg", "error=EIO")
+    assert seconds is not None and seconds < BACK_SECONDS
+    assert "auditor_gone" in house.gateway.log() and house.gateway.children("auditor") == auditor
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
 def test_each_system_call_of_an_append_may_fail(house, workspace, fault):
